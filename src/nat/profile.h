@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Observations of bounce servers -> how this NAT behaves. Pure.
+ *
+ * The seed's consistency check, generalised: two sockets ask up to four bounce endpoints (two
+ * addresses x two ports). Same public port everywhere = endpoint-independent mapping; otherwise
+ * the differences between consecutive public ports tell how ports are allocated. What could not
+ * be learned is *_UNKNOWN, never guessed. Terms: RFC 4787, 4.1 and 4.2. */
+#ifndef NAT_PROFILE_H
+#define NAT_PROFILE_H
+
+#include "stun/addr.h"
+
+enum nat_mapping {
+    NAT_MAPPING_UNKNOWN = 0,
+    NAT_MAPPING_NONE = 1,                 /* public address == own address: no NAT */
+    NAT_MAPPING_ENDPOINT_INDEPENDENT = 2,
+    NAT_MAPPING_ADDRESS_DEPENDENT = 3,
+    NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT = 4,
+};
+
+enum nat_allocation {
+    NAT_ALLOCATION_UNKNOWN = 0,
+    NAT_ALLOCATION_PRESERVING = 1, /* public port == private port */
+    NAT_ALLOCATION_SEQUENTIAL = 2, /* consecutive mappings differ by step */
+    NAT_ALLOCATION_OTHER = 3,      /* neither: random, as far as could be seen */
+};
+
+enum nat_pooling {
+    NAT_POOLING_UNKNOWN = 0,
+    NAT_POOLING_ONE = 1,  /* one public address seen everywhere */
+    NAT_POOLING_MANY = 2, /* several public addresses: a pool */
+};
+
+/* Reserved for what later probes learn; part of the profile from the start so that the wire
+ * format and every consumer know the field. */
+enum nat_filtering {
+    NAT_FILTERING_UNKNOWN = 0,
+    NAT_FILTERING_ENDPOINT_INDEPENDENT = 1,
+    NAT_FILTERING_ADDRESS_DEPENDENT = 2,
+    NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT = 3,
+};
+
+/* One answer of a bounce server, in the order in which the requests were *sent*. */
+struct nat_observation {
+    uint16_t socket;           /* which of our sockets asked; small numbers */
+    struct stun_addr local;    /* its own address and port on the interface */
+    struct stun_addr server;   /* whom it asked */
+    struct stun_addr mapped;   /* what the server saw */
+};
+
+#define NAT_MAX_OBSERVATIONS 32
+
+struct nat_profile {
+    enum nat_mapping mapping;
+    enum nat_allocation allocation;
+    enum nat_pooling pooling;
+    enum nat_filtering filtering;
+    int32_t step;               /* ports between consecutive mappings; only for SEQUENTIAL */
+    struct stun_addr public_addr; /* of the data socket (socket 0) as seen last; none if unknown */
+    uint8_t endpoints_seen;     /* distinct bounce endpoints that answered */
+};
+
+/* At most NAT_MAX_OBSERVATIONS are looked at. With none, everything is unknown. */
+void nat_profile_from(const struct nat_observation *obs, size_t count, struct nat_profile *out);
+
+/* True when the public address learned towards a bounce server is also what a peer will see. */
+bool nat_profile_is_consistent(const struct nat_profile *p);
+
+const char *nat_mapping_text(enum nat_mapping m);       /* "endpoint-independent", ... */
+const char *nat_allocation_text(enum nat_allocation a); /* "preserving", ... */
+
+#endif
