@@ -89,20 +89,20 @@ struct stun_message {
     struct stun_addr other_address;   /* none if absent */
     const uint8_t *username;          /* not zero-terminated; NULL if absent */
     size_t username_bytes;
-    size_t padding_bytes;             /* of PADDING */
-    uint16_t response_port;           /* 0 if absent */
-    uint16_t error_code;              /* 300..699, 0 if absent */
-    uint32_t change_request;          /* STUN_CHANGE_* flags */
+    size_t padding_bytes;    /* of PADDING */
+    uint16_t response_port;  /* 0 if absent */
+    uint16_t error_code;     /* 300..699, 0 if absent */
+    uint32_t change_request; /* STUN_CHANGE_* flags */
     uint32_t priority;
-    uint64_t tie_breaker;             /* of whichever of the two roles is present */
-    uint64_t sequence;                /* STUN_EYELET_SEQUENCE */
+    uint64_t tie_breaker; /* of whichever of the two roles is present */
+    uint64_t sequence;    /* STUN_EYELET_SEQUENCE */
     bool has_priority, has_controlling, has_controlled, use_candidate;
     bool has_change_request, has_sequence, has_padding, has_response_port;
-    bool has_fingerprint;             /* present; stun_parse has checked it */
-    size_t integrity_at;              /* offset of MESSAGE-INTEGRITY, 0 if absent */
-    size_t integrity_sha256_at;       /* offset of MESSAGE-INTEGRITY-SHA256, 0 if absent */
+    bool has_fingerprint;               /* present; stun_parse has checked it */
+    size_t integrity_at;                /* offset of MESSAGE-INTEGRITY, 0 if absent */
+    size_t integrity_sha256_at;         /* offset of MESSAGE-INTEGRITY-SHA256, 0 if absent */
     uint16_t unknown[STUN_MAX_UNKNOWN]; /* comprehension-required attributes not known here */
-    size_t unknown_count;             /* may not exceed STUN_MAX_UNKNOWN; further ones are dropped */
+    size_t unknown_count; /* may not exceed STUN_MAX_UNKNOWN; further ones are dropped */
 };
 
 /* True for bytes that stun_parse would take for STUN: >= 20 bytes, two zero bits, magic cookie.
