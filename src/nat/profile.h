@@ -12,7 +12,7 @@
 
 enum nat_mapping {
     NAT_MAPPING_UNKNOWN = 0,
-    NAT_MAPPING_NONE = 1,                 /* public address == own address: no NAT */
+    NAT_MAPPING_NONE = 1, /* public address == own address: no NAT */
     NAT_MAPPING_ENDPOINT_INDEPENDENT = 2,
     NAT_MAPPING_ADDRESS_DEPENDENT = 3,
     NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT = 4,
@@ -42,10 +42,10 @@ enum nat_filtering {
 
 /* One answer of a bounce server, in the order in which the requests were *sent*. */
 struct nat_observation {
-    uint16_t socket;           /* which of our sockets asked; small numbers */
-    struct stun_addr local;    /* its own address and port on the interface */
-    struct stun_addr server;   /* whom it asked */
-    struct stun_addr mapped;   /* what the server saw */
+    uint16_t socket;         /* which of our sockets asked; small numbers */
+    struct stun_addr local;  /* its own address and port on the interface */
+    struct stun_addr server; /* whom it asked */
+    struct stun_addr mapped; /* what the server saw */
 };
 
 #define NAT_MAX_OBSERVATIONS 32
@@ -55,9 +55,9 @@ struct nat_profile {
     enum nat_allocation allocation;
     enum nat_pooling pooling;
     enum nat_filtering filtering;
-    int32_t step;               /* ports between consecutive mappings; only for SEQUENTIAL */
+    int32_t step;                 /* ports between consecutive mappings; only for SEQUENTIAL */
     struct stun_addr public_addr; /* of the data socket (socket 0) as seen last; none if unknown */
-    uint8_t endpoints_seen;     /* distinct bounce endpoints that answered */
+    uint8_t endpoints_seen;       /* distinct bounce endpoints that answered */
 };
 
 /* At most NAT_MAX_OBSERVATIONS are looked at. With none, everything is unknown. */
