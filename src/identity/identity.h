@@ -10,7 +10,7 @@
 #define IDENTITY_ID_BYTES        32
 #define IDENTITY_SEED_BYTES      32
 #define IDENTITY_SIGNATURE_BYTES 64
-#define IDENTITY_TEXT_BYTES      53 /* 52 characters of lower-case base32 (RFC 4648, unpadded) + zero */
+#define IDENTITY_TEXT_BYTES      53 /* 52 characters of RFC 4648 base32, lower case, and a zero */
 
 struct identity_id {
     uint8_t bytes[IDENTITY_ID_BYTES];

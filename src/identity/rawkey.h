@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* TLS credentials that are nothing but an Ed25519 raw public key (RFC 7250), for the link's QUIC and
- * for the mediator's TLS session. */
+/* TLS credentials that are nothing but an Ed25519 raw public key (RFC 7250), for the link's QUIC
+ * and for the mediator's TLS session. */
 #ifndef IDENTITY_RAWKEY_H
 #define IDENTITY_RAWKEY_H
 
