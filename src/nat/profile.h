@@ -14,6 +14,8 @@ enum nat_mapping {
     NAT_MAPPING_UNKNOWN = 0,
     NAT_MAPPING_NONE = 1, /* public address == own address: no NAT */
     NAT_MAPPING_ENDPOINT_INDEPENDENT = 2,
+    /* Depends on the address. That it does not depend on the port as well is certain only if one
+     * address answered from two ports: this is what was seen, not more. */
     NAT_MAPPING_ADDRESS_DEPENDENT = 3,
     NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT = 4,
 };
@@ -60,7 +62,28 @@ struct nat_profile {
     uint8_t endpoints_seen;       /* distinct bounce endpoints that answered */
 };
 
-/* At most NAT_MAX_OBSERVATIONS are looked at. With none, everything is unknown. */
+/* At most NAT_MAX_OBSERVATIONS are looked at. With none, everything is unknown.
+ *
+ * Left out: answers without an address; another address family than that of the first answer;
+ * everything before an answer that contradicts an earlier one (the same socket at another local
+ * address, or seen differently by the same endpoint: the NAT has restarted or the host has moved);
+ * and servers on our side of the NAT, which see a private address unchanged while others do not.
+ *
+ * mapping: only answers to the same socket are compared. Different towards two ports of one
+ * address: address and port. Different towards two addresses: address. Equal towards two
+ * addresses: endpoint-independent. Equal towards two ports of one address only, or one endpoint
+ * only: unknown. If the data socket (socket 0) alone shows endpoint-independence, that counts, even
+ * if another socket was remapped towards some endpoint.
+ *
+ * allocation: over all mappings in the order of sending (one per socket for an
+ * endpoint-independent NAT). All ports kept: preserving. All distances in one direction, at most
+ * 64, on the ring 1024..65535: sequential, the step being their common divisor, so that mappings
+ * of others in between do no harm; one jump back is a range that started over, if three distances
+ * stand against it. If not over all mappings, then over those of each public address, or of each
+ * socket. Two mappings and none of these: other. One mapping that did not keep its port: unknown.
+ *
+ * pooling: unknown until at least two endpoints, or an endpoint and two sockets, have been heard.
+ */
 void nat_profile_from(const struct nat_observation *obs, size_t count, struct nat_profile *out);
 
 /* True when the public address learned towards a bounce server is also what a peer will see. */

@@ -22,12 +22,13 @@ static uint8_t *open_attribute(struct stun_builder *b, uint16_t type, size_t val
 {
     size_t limit = b->capacity < STUN_MAX_MESSAGE_BYTES ? b->capacity : STUN_MAX_MESSAGE_BYTES;
     size_t padded = (value_bytes + 3) & ~(size_t)3;
-    uint8_t *attribute = b->buffer + b->size;
+    uint8_t *attribute;
 
     if (b->overflow || value_bytes > STUN_MAX_MESSAGE_BYTES || 4 + padded > limit - b->size) {
         b->overflow = true;
         return NULL;
     }
+    attribute = b->buffer + b->size;
     put_u16(attribute, type);
     put_u16(attribute + 2, (uint16_t)value_bytes);
     memset(attribute + 4 + value_bytes, 0, padded - value_bytes);

@@ -89,10 +89,11 @@ bool stun_integrity_ok(const struct stun_message *msg, const uint8_t *key, size_
 bool stun_integrity_sha256_ok(const struct stun_message *msg, const uint8_t *key, size_t key_bytes)
 {
     uint8_t want[STUN_SHA256_BYTES];
-    const uint8_t *attribute = msg->bytes + msg->integrity_sha256_at;
+    const uint8_t *attribute;
 
     if (msg->integrity_sha256_at == 0)
         return false;
+    attribute = msg->bytes + msg->integrity_sha256_at;
     /* Shorter values are for usages that say so (RFC 8489, 14.6), and none of ours does. */
     if (attribute[2] != 0 || attribute[3] != STUN_SHA256_BYTES)
         return false;

@@ -248,6 +248,8 @@ static bool read_attribute(const struct attribute *a, struct seen *seen, struct 
     case STUN_ICE_CONTROLLED:
         return read_role(a, msg);
     case STUN_USE_CANDIDATE:
+        if (msg->use_candidate)
+            return true;
         msg->use_candidate = true;
         return a->size == 0;
     case STUN_PADDING:

@@ -109,21 +109,30 @@ struct stun_message {
  * QUIC packets never look like this (docs/protocol.md). */
 bool stun_is_message(const uint8_t *bytes, size_t size);
 
-/* Returns STUN_OK, STUN_ERR_NOT_STUN or STUN_ERR_MALFORMED (also for a wrong FINGERPRINT).
- * Never reads beyond size. */
+/* Returns STUN_OK, STUN_ERR_NOT_STUN or STUN_ERR_MALFORMED. Never reads beyond size. Malformed are:
+ * a length field that is not size - 20; more than STUN_MAX_MESSAGE_BYTES; an attribute that does
+ * not fit; a known one of the wrong length or, for addresses, of an unknown family; an error code
+ * outside 300..699; both ICE roles at once; a wrong FINGERPRINT, or one that is not last. Repeated
+ * and ignored attributes have only to fit. The message type is not judged. After an error *out
+ * holds what was read so far and is good for nothing but logging. */
 int stun_parse(const uint8_t *bytes, size_t size, struct stun_message *out);
 
-/* True if the attribute is present and right under the key. Constant time in the key. */
+/* True if the attribute is present and right under the key. Constant time in the key. Of SHA-256
+ * only the full 32 bytes are accepted. The message must have parsed without error. */
 bool stun_integrity_ok(const struct stun_message *msg, const uint8_t *key, size_t key_bytes);
 bool stun_integrity_sha256_ok(const struct stun_message *msg, const uint8_t *key, size_t key_bytes);
 
-/* The value of the first attribute of this type, or NULL. For attributes without a field above. */
+/* The value of the first attribute of this type, or NULL. For attributes without a field above.
+ * Like stun_parse it passes over what follows the integrity. */
 const uint8_t *stun_find(const struct stun_message *msg, uint16_t type, size_t *value_bytes);
 
 /* ---- writing ---- */
 
 /* A message under construction in the caller's buffer. A builder that ran out of room stays
- * overflowed, and stun_finish then returns 0: callers check once, at the end. */
+ * overflowed, and stun_finish then returns 0: callers check once, at the end. The same goes for
+ * an address that is none, an error code outside 300..699, and more than STUN_MAX_MESSAGE_BYTES.
+ * The bytes are a valid message after every call; integrity goes after all that it shall cover,
+ * SHA-1 before SHA-256, and FINGERPRINT last. Padding is zero. */
 struct stun_builder {
     uint8_t *buffer;
     size_t capacity;
