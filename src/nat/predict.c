@@ -40,7 +40,7 @@ size_t nat_predict_ports(const struct nat_samples *samples, int32_t step, unsign
         max = NAT_MAX_PREDICTED;
     /* One try per place: a place that may not be used isn't made up for by a less likely one. */
     for (size_t i = 0; i < max; i++) {
-        uint16_t port = nat_port_advance(newest, (first + (int64_t)i) * step);
+        uint16_t port = nat_port_advance(newest, step, first + (int64_t)i);
 
         if (port >= NAT_LOWEST_PORT && port != newest && !contains(ports, written, port))
             ports[written++] = port;

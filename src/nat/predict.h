@@ -15,15 +15,18 @@ struct nat_samples {
     uint8_t count;
 };
 
-/* The smallest step that explains the samples, modulo the 16-bit port space: for clean sequential
- * samples their common difference; 0 if the samples show no steady direction or there are fewer
- * than two. */
+/* The step that explains the samples: for clean sequential samples their common difference, with
+ * mappings of others in between the common divisor of the differences. Ports form a ring of
+ * 1024..65535; one jump back to the start of a narrower range is allowed if three differences stand
+ * against it. 0 if the samples show no steady direction, differences beyond 64, or are fewer than
+ * two. */
 int32_t nat_samples_step(const struct nat_samples *samples);
 
 /* Fills ports[] with the likeliest ports of the next mappings, likeliest first, each once and none
  * below 1024: last + step, last + 2 step, ... (the seed takes last + 2 x step: it expects one
  * mapping in between). skip: how many own mappings will be made before the one in question.
- * Returns how many were written, at most max and NAT_MAX_PREDICTED. */
+ * Returns how many were written, at most max and NAT_MAX_PREDICTED; 0 without samples or step. Any
+ * step and skip are safe: they may come from a peer. */
 size_t nat_predict_ports(const struct nat_samples *samples, int32_t step, unsigned skip,
                          uint16_t *ports, size_t max);
 

@@ -67,11 +67,11 @@ int32_t nat_stride_step(const struct nat_stride *s)
     return s->up > 0 ? (int32_t)s->common : -(int32_t)s->common;
 }
 
-uint16_t nat_port_advance(uint16_t port, int64_t by)
+uint16_t nat_port_advance(uint16_t port, int32_t step, int64_t times)
 {
     int64_t lowest = port >= NAT_LOWEST_PORT ? NAT_LOWEST_PORT : 0;
     int64_t size = ALL_PORTS - lowest;
-    int64_t at = (port - lowest + by % size) % size;
+    int64_t at = (port - lowest + (times % size) * (step % size)) % size;
 
     return (uint16_t)(lowest + (at < 0 ? at + size : at));
 }

@@ -27,7 +27,8 @@ unsigned nat_stride_support(const struct nat_stride *s);
 /* Positive for rising ports, negative for falling ones; 0 if there is no steady direction. */
 int32_t nat_stride_step(const struct nat_stride *s);
 
-/* by steps further on the ring; ports below 1024 are not on it and move modulo 65536. */
-uint16_t nat_port_advance(uint16_t port, int64_t by);
+/* So many steps further on the ring; ports below 1024 are not on it and move modulo 65536. Any
+ * numbers will do. */
+uint16_t nat_port_advance(uint16_t port, int32_t step, int64_t times);
 
 #endif

@@ -40,23 +40,20 @@ static void test_what_is_not_stun(void **state)
 static void test_attributes_must_fit(void **state)
 {
     static const char *const malformed[] = {
-        "00240004",         /* no value */
-        "0006000961626364", /* value cut short */
-        "00060001",         /* padding missing */
-        "0006ffff61626364", /* far beyond the end */
-        "8022fffd61626364", /* ... where padding would wrap 16 bits */
-        "0024000400000001"
-        "00060005"
-        "61626364",                                         /* after a good one */
-        "0009000400000200",                                 /* ERROR-CODE of class 2 */
-        "0009000400000700",                                 /* ... of class 7 */
-        "0009000400000464",                                 /* ... number 100 */
-        "002000080002a147e112a643",                         /* IPv6 in 4 bytes */
+        "00240004",                         /* no value */
+        "0006000961626364",                 /* value cut short */
+        "00060001",                         /* padding missing */
+        "0006ffff61626364",                 /* far beyond the end */
+        "8022fffd61626364",                 /* ... where padding would wrap 16 bits */
+        "00240004000000010006000561626364", /* after a good one */
+        "0009000400000200",                 /* ERROR-CODE of class 2 */
+        "0009000400000700",                 /* ... of class 7 */
+        "0009000400000464",                 /* ... number 100 */
+        "002000080002a147e112a643",         /* IPv6 in 4 bytes */
         "002000140001a1470113a9faa5d3f179bc25f4b5bed2b9d9", /* IPv4 in 16 bytes */
         "002000080003a147e112a643",                         /* family 3 */
         "802c000c0001a147e112a64300000000",                 /* too long for IPv4 */
-        "802900080000000000000001"
-        "802a00080000000000000001", /* both roles */
+        "802900080000000000000001802a00080000000000000001", /* both roles */
     };
     (void)state;
 
