@@ -9,15 +9,15 @@
 #include "rendezvous/eyelet.pb.h"
 #include "stun/addr.h"
 
-#define WIRE_DIAL_ID_BYTES    16
-#define WIRE_SESSION_ID_BYTES 8
+#define WIRE_DIAL_ID_BYTES     16
+#define WIRE_SESSION_ID_BYTES  8
 #define WIRE_SESSION_KEY_BYTES 32
-#define WIRE_MAX_SEALED_BYTES 1600
-#define WIRE_MAX_NOTE_BYTES   1024 /* sealed; a plain Note must leave room for the seal */
-#define WIRE_MAX_CANDIDATES   12
-#define WIRE_DEFAULT_PORT     9856 /* TCP, control */
-#define WIRE_BOUNCE_PORT      3478 /* UDP; the second bounce port is the next one */
-#define WIRE_ALPN             "eyelet/1"
+#define WIRE_MAX_SEALED_BYTES  1600
+#define WIRE_MAX_NOTE_BYTES    1024 /* sealed; a plain Note must leave room for the seal */
+#define WIRE_MAX_CANDIDATES    12
+#define WIRE_DEFAULT_PORT      9856 /* TCP, control */
+#define WIRE_BOUNCE_PORT       3478 /* UDP; the second bounce port is the next one */
+#define WIRE_ALPN              "eyelet/1"
 
 /* Encoders return the size, or 0 if the message does not fit or breaks a rule (a bug of ours). */
 size_t wire_encode_to_mediator(const wire_ToMediator *msg, uint8_t *buffer, size_t capacity);
