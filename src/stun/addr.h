@@ -16,8 +16,11 @@ enum stun_family { STUN_NO_FAMILY = 0, STUN_IPV4 = 1, STUN_IPV6 = 2 };
 struct stun_addr {
     uint8_t family;
     uint8_t ip[16];
+    uint8_t zero; /* where padding would be, whose bytes nobody owns */
     uint16_t port;
 };
+
+_Static_assert(sizeof(struct stun_addr) == 20, "equal addresses are equal bytes");
 
 #define STUN_ADDR_TEXT_BYTES 56 /* "[v6]:port" with its terminating zero */
 
