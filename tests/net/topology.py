@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Hosts, NATs and a small Internet of network namespaces, over real netfilter.
+
+       a  --- nat_a ---\\            /--- nat_b --- b
+     a2 --/             \\          /
+                          core ----
+                            |
+                           med (two addresses)
+
+Every namespace is named eyelet-PID-NAME after the process that made it, so that those of a process that
+died can be found and removed. docs/lab.md draws and explains it.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+PREFIX = "eyelet"
+MEDIATOR = ["192.0.2.1", "192.0.2.2"]
+WAN = {"nat_a": "203.0.113.10", "nat_b": "198.51.100.20"}
+WAN_ROUTER = {"nat_a": "203.0.113.1", "nat_b": "198.51.100.1"}
+LAN = {"nat_a": "192.168.11", "nat_b": "192.168.22"}
+OPEN_LAN = {"nat_a": "203.0.113", "nat_b": "198.51.100"}  # upper half: hosts behind a plain router
+PR_SET_PDEATHSIG = 1
+
+
+class Failed(Exception):
+    """Something that a person should read: no traceback needed."""
+
+
+def run(*command, check=True, **options):
+    """A command that must succeed; its output."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    if check and done.returncode != 0:
+        raise Failed(f"{' '.join(command)}: {done.stdout.strip()}")
+    return done.stdout
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def namespaces():
+    """Names and process IDs of all namespaces of ours, also of processes that died."""
+    found = []
+    for line in run("ip", "netns", "list").splitlines():
+        match = re.match(rf"({PREFIX}-(\d+)-\w+)", line)
+        if match:
+            found.append((match.group(1), int(match.group(2))))
+    return found
+
+
+def remove_namespace(name):
+    for pid in run("ip", "netns", "pids", name, check=False).split():
+        try:
+            os.kill(int(pid), signal.SIGKILL)
+        except (ValueError, ProcessLookupError):
+            pass
+    run("ip", "netns", "del", name, check=False)
+
+
+def sweep():
+    """Removes what dead processes left behind."""
+    for name, pid in namespaces():
+        if not os.path.exists(f"/proc/{pid}"):
+            remove_namespace(name)
+
+
+def why_not():
+    """None, or why no topology can be made here."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    for tool in ("ip", "iptables"):
+        if not shutil.which(tool):
+            return f"{tool} is not installed (scripts/install-deps test)"
+    name = f"{PREFIX}-{os.getpid()}-try"
+    try:
+        run("ip", "netns", "add", name)
+        run("ip", "netns", "exec", name, "iptables", "-t", "nat", "-A", "POSTROUTING", "-j", "MASQUERADE")
+    except Failed as failure:
+        return str(failure)
+    finally:
+        remove_namespace(name)
+    return None
+
+
+class Process:
+    """A program in a namespace, with its output in files, ended with the topology."""
+
+    def __init__(self, command, directory, name, stdin=subprocess.DEVNULL, stdout=None, env=None):
+        self.name = name
+        self.command = command
+        self.out_path = os.path.join(directory, name + ".out")
+        self.err_path = os.path.join(directory, name + ".err")
+        with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
+            self.popen = subprocess.Popen(command, stdin=stdin, stdout=stdout or out, stderr=err, env=env,
+                                          preexec_fn=_die_with_parent, start_new_session=True)
+
+    def out(self):
+        with open(self.out_path, "rb") as file:
+            return file.read()
+
+    def err(self):
+        with open(self.err_path, "rb") as file:
+            return file.read().decode(errors="replace")
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def wait(self, seconds):
+        """Its exit code."""
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{self.name} still runs after {seconds} s: {' '.join(self.command)}") from None
+
+    def signal(self, number):
+        try:
+            os.killpg(self.popen.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def stop(self, seconds=5):
+        """SIGTERM, in the end SIGKILL. Its exit code."""
+        if self.running():
+            self.signal(signal.SIGTERM)
+            try:
+                return self.popen.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.signal(signal.SIGKILL)
+        return self.popen.wait()
+
+
+class Topology:
+    """Use as a context manager: everything is removed at its end, whatever happens.
+
+    nat_a, nat_b: "drop" or "accept" (a masquerade whose WAN INPUT policy is that), "open" (a plain router:
+    the host has a public address).
+    same_lan: b stands behind nat_a, beside a; there is no nat_b.
+    delay: None, or the path of eyelet-delay; then rtt holds milliseconds, such as {("a", "med"): 20}.
+    """
+
+    def __init__(self, nat_a="drop", nat_b="drop", same_lan=False, delay=None, rtt=None):
+        self.kinds = {"nat_a": nat_a} if same_lan else {"nat_a": nat_a, "nat_b": nat_b}
+        self.same_lan = same_lan
+        self.delay = delay
+        self.rtt = rtt or {}
+        self.made = []
+        self.processes = []
+        self.directory = None
+        self.address = {"med": MEDIATOR[0]}
+        self.public = {}
+
+    def __enter__(self):
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # ---- building ----
+
+    def ns(self, name):
+        return f"{PREFIX}-{os.getpid()}-{name}"
+
+    def _add(self, name, forward=False):
+        self.made.append(name)
+        run("ip", "netns", "add", self.ns(name))
+        self.shell(name, "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 || true; ip link set lo up"
+                   + ("; echo 1 > /proc/sys/net/ipv4/ip_forward" if forward else ""))
+
+    def _cable(self, one, one_device, other, other_device):
+        run("ip", "link", "add", one_device, "netns", self.ns(one), "type", "veth",
+            "peer", "name", other_device, "netns", self.ns(other))
+        self.ip(one, "link", "set", one_device, "up")
+        self.ip(other, "link", "set", other_device, "up")
+
+    def _host(self, name, nat, number):
+        """A host behind a NAT or router, on its own cable to a bridge of that router."""
+        self._add(name)
+        self._cable(name, "eth0", nat, f"port{number}")
+        self.ip(nat, "link", "set", f"port{number}", "master", "lan")
+        base = OPEN_LAN[nat] if self.kinds[nat] == "open" else LAN[nat]
+        gateway = f"{base}.129" if self.kinds[nat] == "open" else f"{base}.1"
+        address = f"{base}.{130 + number}" if self.kinds[nat] == "open" else f"{base}.{10 + number}"
+        self.ip(name, "addr", "add", f"{address}/{25 if self.kinds[nat] == 'open' else 24}", "dev", "eth0")
+        self.ip(name, "route", "add", "default", "via", gateway)
+        self.address[name] = address
+        self.public[name] = address if self.kinds[nat] == "open" else WAN[nat]
+
+    def _nat(self, nat):
+        """A router between a LAN (the bridge "lan") and the core ("wan")."""
+        kind = self.kinds[nat]
+        self._add(nat, forward=True)
+        self.ip(nat, "link", "add", "lan", "type", "bridge", "forward_delay", "0")
+        self.ip(nat, "link", "set", "lan", "up")
+        gateway = f"{OPEN_LAN[nat]}.129/25" if kind == "open" else f"{LAN[nat]}.1/24"
+        self.ip(nat, "addr", "add", gateway, "dev", "lan")
+        if kind == "open":
+            return
+        rules = ["-t nat -A POSTROUTING -o wan -j MASQUERADE"]
+        if kind == "drop":
+            rules += ["-A INPUT -i wan -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
+                      "-A INPUT -i wan -j DROP"]
+        elif kind != "accept":
+            raise Failed(f"unknown kind of NAT: {kind}")
+        for rule in rules:
+            self.iptables(nat, *rule.split())
+
+    def _core_by_cable(self):
+        self._add("core", forward=True)
+        for nat in self.kinds:
+            self._cable(nat, "wan", "core", nat)
+            self.ip("core", "addr", "add", f"{WAN_ROUTER[nat]}/25", "dev", nat)
+            self.ip(nat, "addr", "add", f"{WAN[nat]}/25", "dev", "wan")
+            self.ip(nat, "route", "add", "default", "via", WAN_ROUTER[nat])
+            if self.kinds[nat] == "open":
+                self.ip("core", "route", "add", f"{OPEN_LAN[nat]}.128/25", "via", WAN[nat])
+        self._cable("med", "wan", "core", "med")
+        self.ip("core", "addr", "add", "192.0.2.254/24", "dev", "med")
+        for address in MEDIATOR:
+            self.ip("med", "addr", "add", f"{address}/24", "dev", "wan")
+        self.ip("med", "route", "add", "default", "via", "192.0.2.254")
+
+    def _core_by_delay(self):
+        behind = {"med": "192.0.2.0/24", "a": f"{OPEN_LAN['nat_a']}.0/24", "b": f"{OPEN_LAN['nat_b']}.0/24"}
+        command = [self.delay]
+        for name, prefix in behind.items():
+            space = name if name == "med" else f"nat_{name}"
+            if space in self.made:
+                command += ["--link", f"{name}={self.ns(space)},wan,{prefix}"]
+        for (one, other), ms in self.rtt.items():
+            command += ["--rtt", f"{one}:{other}={ms}"]
+        relay = self._start(command, "delay")
+        self.wait_until(lambda: b"ready" in relay.out() or not relay.running(), 5, "eyelet-delay is ready")
+        if not relay.running():
+            raise Failed(f"eyelet-delay ended: {relay.err().strip()}")
+        for nat in self.kinds:
+            self.ip(nat, "addr", "add", f"{WAN[nat]}/25", "dev", "wan")
+            self.ip(nat, "route", "add", "default", "dev", "wan")
+        for address in MEDIATOR:
+            self.ip("med", "addr", "add", f"{address}/24", "dev", "wan")
+        self.ip("med", "route", "add", "default", "dev", "wan")
+
+    def _build(self):
+        sweep()
+        self.directory = tempfile.mkdtemp(prefix="eyelet-net-")
+        self._add("med")
+        for nat in self.kinds:
+            self._nat(nat)
+        if self.delay:
+            self._core_by_delay()
+        else:
+            self._core_by_cable()
+        self._host("a", "nat_a", 0)
+        self._host("b", "nat_a" if self.same_lan else "nat_b", 1)
+
+    def close(self):
+        for process in reversed(self.processes):
+            process.signal(signal.SIGKILL)
+        for process in self.processes:
+            process.popen.wait()
+        for name in reversed(self.made):
+            remove_namespace(self.ns(name))
+        self.made, self.processes = [], []
+        if self.directory:
+            run("umount", "-R", os.path.join(self.directory, "tmpfs"), check=False)
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    # ---- using ----
+
+    def ip(self, name, *command):
+        return run("ip", "-n", self.ns(name), *command)
+
+    def iptables(self, name, *rule):
+        return run("ip", "netns", "exec", self.ns(name), "iptables", "-w", *rule)
+
+    def shell(self, name, script):
+        return run("ip", "netns", "exec", self.ns(name), "sh", "-c", script)
+
+    def _start(self, command, name, **options):
+        process = Process([str(word) for word in command], self.directory, name, **options)
+        self.processes.append(process)
+        return process
+
+    def start(self, where, command, name=None, **options):
+        """Starts a program in namespace `where`."""
+        name = f"{len(self.processes):02}-{name or os.path.basename(command[0])}-{where}"
+        return self._start(["ip", "netns", "exec", self.ns(where), *command], name, **options)
+
+    def path(self, *parts):
+        """A path in the topology's own temporary folder."""
+        return os.path.join(self.directory, *parts)
+
+    @staticmethod
+    def wait_until(condition, seconds, what):
+        end = time.monotonic() + seconds
+        while True:
+            result = condition()
+            if result:
+                return result
+            if time.monotonic() > end:
+                raise Failed(f"not within {seconds} s: {what}")
+            time.sleep(0.01)
+
+    def logs(self, lines=15):
+        """The end of what every program said."""
+        text = []
+        for process in self.processes:
+            for label, content in (("stderr", process.err()), ("stdout", process.out()[-4000:].decode(errors="replace"))):
+                if content.strip():
+                    tail = "\n".join("    " + line[:300] for line in content.strip().splitlines()[-lines:])
+                    text.append(f"  {process.name} {label} (exit {process.popen.poll()}):\n{tail}")
+        return "\n".join(text)
