@@ -28,33 +28,34 @@ enum link_error {
     LINK_ERR_CLOSED = -3,      /* the link is closed; link_close_reason says why */
     LINK_ERR_BAD_INITIAL = -4, /* not a QUIC Initial of a version we speak */
     LINK_ERR_NO_STREAM = -5,
-    LINK_ERR_TOO_LARGE = -6,   /* datagram larger than the path carries */
-    LINK_ERR_BLOCKED = -7,     /* the peer's stream limit, or our queue, is full: try again later */
+    LINK_ERR_TOO_LARGE = -6, /* datagram larger than the path carries */
+    LINK_ERR_BLOCKED = -7,   /* the peer's stream limit, or our queue, is full: try again later */
 };
 
 enum link_close_kind {
     LINK_CLOSE_NONE = 0,
-    LINK_CLOSE_LOCAL,       /* link_close was called */
-    LINK_CLOSE_PEER,        /* the peer closed; code and text are its own */
-    LINK_CLOSE_WRONG_PEER,  /* the peer proved another key than the one we must find */
+    LINK_CLOSE_LOCAL,      /* link_close was called */
+    LINK_CLOSE_PEER,       /* the peer closed; code and text are its own */
+    LINK_CLOSE_WRONG_PEER, /* the peer proved another key than the one we must find */
     LINK_CLOSE_TLS,
     LINK_CLOSE_PROTOCOL,
-    LINK_CLOSE_IDLE,        /* nothing heard for idle_timeout */
+    LINK_CLOSE_IDLE, /* nothing heard for idle_timeout */
 };
 
 struct link_close_reason {
     enum link_close_kind kind;
-    uint64_t code;   /* application error code for LOCAL and PEER, QUIC error code otherwise */
+    uint64_t code; /* application error code for LOCAL and PEER, QUIC error code otherwise */
     char text[120];
 };
 
 struct link_config {
-    gnutls_certificate_credentials_t credentials; /* rawkey_credentials of ourselves; outlives the link */
-    struct identity_id peer;    /* whom we must find at the other end */
-    uint64_t initial_rtt_us;    /* from the known round trips; 0 = 100 ms */
-    uint64_t idle_timeout_us;   /* 0 = 60 s */
-    const uint8_t *token;       /* same on both sides: lifts the anti-amplification limit, because the */
-    size_t token_bytes;         /* dial has already proven the caller (16..64 bytes) */
+    gnutls_certificate_credentials_t
+        credentials;          /* rawkey_credentials of ourselves; outlives the link */
+    struct identity_id peer;  /* whom we must find at the other end */
+    uint64_t initial_rtt_us;  /* from the known round trips; 0 = 100 ms */
+    uint64_t idle_timeout_us; /* 0 = 60 s */
+    const uint8_t *token; /* same on both sides: lifts the anti-amplification limit, because the */
+    size_t token_bytes;   /* dial has already proven the caller (16..64 bytes) */
     void (*random)(void *context, uint8_t *out, size_t bytes);
     void *random_context;
 };
@@ -66,8 +67,8 @@ struct link;
 /* The dialling side. Its first datagram (link_output) is the first flight for the dial. */
 int link_dial(struct link **out, const struct link_config *config, uint64_t now_us);
 /* The answering side, made from the caller's first flight, which came with an authenticated dial.
- * Streams may be opened and written at once (0.5-RTT data); whoever acts on what the peer says waits
- * for LINK_EVENT_ESTABLISHED. */
+ * Streams may be opened and written at once (0.5-RTT data); whoever acts on what the peer says
+ * waits for LINK_EVENT_ESTABLISHED. */
 int link_accept(struct link **out, const struct link_config *config, const uint8_t *flight,
                 size_t flight_bytes, uint64_t now_us);
 void link_free(struct link *link);
@@ -128,7 +129,8 @@ size_t link_max_message(const struct link *link);
 /* Ends the link: the next link_output writes a CONNECTION_CLOSE. */
 void link_close(struct link *link, uint64_t now_us, uint64_t code, const char *text);
 const struct link_close_reason *link_close_reason(const struct link *link);
-bool link_is_established(const struct link *link); /* the peer's key is checked, data is authentic */
+bool link_is_established(
+    const struct link *link); /* the peer's key is checked, data is authentic */
 bool link_is_confirmed(const struct link *link);
 uint64_t link_rtt_us(const struct link *link); /* smoothed */
 
@@ -137,7 +139,7 @@ enum link_event_kind {
     LINK_EVENT_ESTABLISHED,
     LINK_EVENT_CONFIRMED,
     LINK_EVENT_STREAM_OPENED, /* by the peer */
-    LINK_EVENT_READABLE,      /* bytes or fin; said again only after link_stream_peek saw it empty */
+    LINK_EVENT_READABLE, /* bytes or fin; said again only after link_stream_peek saw it empty */
     LINK_EVENT_WRITABLE,
     LINK_EVENT_STREAM_RESET,  /* code */
     LINK_EVENT_STREAM_CLOSED, /* both directions have ended and all is acknowledged; ID gone */
