@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What goes wrong between peers and mediators, and what is said about it."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+from topology import MEDIATOR, WAN, Failed
+from test_connect import connect, expect_path
+
+NOBODY = "a" * 52
+
+
+def test_wrong_id(programs):
+    with programs.net() as net:
+        net.mediator()
+        caller = net.peer("a")
+        stranger = net.peer("b", "never-there")
+        call = caller.start("connect", stranger.id).expect_exit(4)
+        assert call.error_code() == "no-such-peer", call.err()
+        ms = call.events("error")[-1].get("ms")
+        assert ms is None or ms >= 900, "the answer for an ID that does not exist takes one second"
+
+
+def test_malformed_id(programs):
+    with programs.net() as net:
+        net.mediator()
+        net.peer("a").start("connect", "not-an-id!").expect_exit(2)
+
+
+def test_mediator_down(programs):
+    with programs.net() as net:
+        caller = net.peer("a")
+        call = caller.start("connect", NOBODY).expect_exit(3, 40)
+        assert call.events("error"), call.err()
+
+
+def test_mediator_silent(programs):
+    """Its address answers nothing at all."""
+    with programs.net() as net:
+        net.mediator()
+        net.iptables("med", "-A", "INPUT", "-p", "tcp", "-j", "DROP")
+        net.peer("a").start("connect", NOBODY, flags=("--json", "--timeout", "5")).expect_exit(3, 40)
+
+
+def test_mediator_restarted(programs):
+    with programs.net() as net:
+        first = net.mediator()
+        caller, callee = net.peer("a"), net.peer("b")
+        listen = callee.start("listen", "--allow", caller.id, "--exec", "cat")
+        listen.wait_event("registered")
+        first.stop()
+        net.mediator()
+        net.wait_until(lambda: len(listen.events("registered")) >= 2, 30, "the callee registers again")
+        call = caller.start("connect", callee.id, stdin=subprocess.PIPE)
+        call.popen.stdin.write(b"again")
+        call.popen.stdin.close()
+        call.expect_exit(0)
+        assert call.out() == b"again"
+
+
+def test_mediator_killed_during_a_connection(programs):
+    """A direct link does not notice."""
+    with programs.net() as net:
+        mediator = net.mediator()
+        caller, callee = net.peer("a"), net.peer("b")
+        listen = callee.start("listen", "--allow", caller.id, "--exec", "cat")
+        listen.wait_event("registered")
+        call = caller.start("connect", callee.id, stdin=subprocess.PIPE)
+        call.wait_event("connected")
+        mediator.signal(signal.SIGKILL)
+        call.popen.stdin.write(b"still here")
+        call.popen.stdin.close()
+        call.expect_exit(0)
+        assert call.out() == b"still here"
+
+
+def test_bounce_servers_unreachable(programs):
+    """The link is reported as down, and punching is tried all the same."""
+    with programs.net() as net:
+        net.mediator()
+        net.iptables("med", "-A", "INPUT", "-p", "udp", "--dport", "3478:3479", "-j", "DROP")
+        caller, callee = net.peer("a"), net.peer("b")
+        listen = callee.start("listen", "--allow", caller.id, "--exec", "cat")
+        listen.wait_event("registered", 20)
+        call = caller.start("connect", callee.id, flags=("--json", "-v", "--timeout", "8"))
+        code = call.wait(40)
+        assert code in (1, 6), f"exit code {code}"
+        said = call.err().lower()
+        assert "link" in said and "down" in said, said
+        probes = net.shell("nat_a", "cat /proc/net/nf_conntrack 2>/dev/null || true")
+        if probes and WAN["nat_b"] not in probes:
+            raise Failed("nothing was sent to the peer's public address")
+
+
+def test_same_lan_without_bounce_servers(programs):
+    """No public address is known, but the private one works."""
+    with programs.net(same_lan=True) as net:
+        net.mediator()
+        net.iptables("med", "-A", "INPUT", "-p", "udp", "--dport", "3478:3479", "-j", "DROP")
+        call, _ = connect(net, net.peer("a"), net.peer("b"))
+        expect_path(call, "direct", net.address["b"])
+
+
+def test_one_bounce_address_unreachable(programs):
+    """A dead server delays nothing."""
+    with programs.net() as net:
+        net.mediator()
+        net.iptables("med", "-A", "INPUT", "-p", "udp", "-d", MEDIATOR[1], "-j", "DROP")
+        call, _ = connect(net, net.peer("a"), net.peer("b"))
+        expect_path(call, "direct", WAN["nat_b"])
+
+
+def test_caller_not_on_the_list(programs):
+    """It learns exactly what it would learn about an ID that does not exist."""
+    with programs.net() as net:
+        net.mediator()
+        caller, callee, friend = net.peer("a"), net.peer("b"), net.peer("b", "friend")
+        listen = callee.start("listen", "--allow", friend.id, "--exec", "cat")
+        listen.wait_event("registered")
+        call = caller.start("connect", callee.id).expect_exit(4)
+        absent = caller.start("connect", friend.id).expect_exit(4)
+        said = [verb.events("error")[-1] for verb in (call, absent)]
+        assert said[0].get("code") == said[1].get("code") == "no-such-peer", said
+        assert not listen.events("path"), "the callee heard of it"
+
+
+def test_two_peers_dial_each_other_at_once(programs):
+    with programs.net() as net:
+        net.mediator()
+        one, two = net.peer("a"), net.peer("b")
+        runs = []
+        for peer, other in ((one, two), (two, one)):
+            runs.append(net.start(peer.host, [programs.helper("eyelet-mutual"), peer.config("key"), MEDIATOR[0],
+                                              peer.config("known_mediators"), other.id],
+                                  f"mutual-{peer.name}", stdin=subprocess.PIPE))
+        for run in runs:
+            net.wait_until(lambda: b"registered" in run.out() or not run.running(), 10, "registered")
+        for run in runs:
+            run.popen.stdin.write(b"\n")
+            run.popen.stdin.flush()
+        for run in runs:
+            code = run.wait(30)
+            assert code == 0, f"{run.name} ended with {code}"
+            assert b"echoed" in run.out(), run.out()
+
+
+def test_mediator_with_another_key(programs):
+    """Pinned on first contact; a change is refused loudly, and nothing is told to it."""
+    with programs.net() as net:
+        first = net.mediator()
+        caller = net.peer("a")
+        caller.start("connect", NOBODY).wait(30)
+        assert os.path.exists(caller.config("known_mediators"))
+        first.stop()
+        shutil.rmtree(net.path("state"))
+        net.mediator()
+        call = caller.start("connect", NOBODY)
+        code = call.wait(30)
+        assert code in (3, 8), f"exit code {code}"
+        assert "key" in call.err(), call.err()
+
+
+def test_mediator_with_another_key_than_given(programs):
+    with programs.net() as net:
+        net.mediator()
+        caller = net.peer("a")
+        wrong = net.peer("b").id
+        call = caller.start("connect", NOBODY, mediator=f"{MEDIATOR[0]}#{wrong}")
+        code = call.wait(30)
+        assert code in (3, 8), f"exit code {code}"
+
+
+def test_mediator_with_the_key_given(programs):
+    with programs.net() as net:
+        mediator = net.mediator()
+        caller = net.peer("a")
+        call = caller.start("connect", NOBODY, mediator=f"{MEDIATOR[0]}#{net.mediator_id(mediator)}")
+        call.wait(30)
+        assert call.error_code() == "no-such-peer", call.err()
