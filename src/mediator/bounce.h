@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The bounce server: the bytes of a datagram -> the bytes of the answer and the socket that sends
+ * it. STUN Binding (RFC 8489), NAT behaviour discovery (RFC 5780), and the keepalives by which a
+ * session's address is attested. Pure: time is an argument.
+ *
+ *   plain request       XOR-MAPPED-ADDRESS and nothing else: 20 bytes cost 32, or 44 over IPv6
+ *   behaviour test      CHANGE-REQUEST, RESPONSE-PORT or PADDING in it, or so large that the answer
+ *                       is not larger: RESPONSE-ORIGIN and OTHER-ADDRESS too
+ *   keepalive           USERNAME, EYELET-SEQUENCE, MESSAGE-INTEGRITY-SHA256: answered with
+ * integrity anything else       silence
+ *
+ * An answer that is larger than a plain one and than its question, or that goes elsewhere than back
+ * along the question's way, costs a token of the small `behaviour` limit. */
+#ifndef MEDIATOR_BOUNCE_H
+#define MEDIATOR_BOUNCE_H
+
+#include "mediator/attested.h"
+#include "mediator/limit.h"
+
+#define BOUNCE_MAX_SOCKETS      8 /* two families x two addresses x two ports */
+#define BOUNCE_MAX_ANSWER_BYTES 128
+#define BOUNCE_USERNAME_BYTES   16
+
+struct bounce_socket {
+    struct stun_addr bound;   /* an unspecified IP: of every address of this machine */
+    struct stun_addr outside; /* as clients see it; the same unless a 1:1 NAT is in front */
+};
+
+struct bounce {
+    struct bounce_socket sockets[BOUNCE_MAX_SOCKETS];
+    size_t socket_count;
+    struct limits *plain; /* these three bound what one address prefix gets */
+    struct limits *keepalive;
+    struct limits *behaviour;
+    /* The session with this ID, or NULL. */
+    struct attested *(*find)(void *context, uint64_t session_id);
+    void *context;
+};
+
+struct bounce_question {
+    const uint8_t *bytes;
+    size_t size;
+    size_t socket; /* which one it came to */
+    struct stun_addr from;
+    struct stun_addr asked; /* address that it was sent to; needed where the socket has no own */
+};
+
+struct bounce_answer {
+    uint8_t bytes[BOUNCE_MAX_ANSWER_BYTES];
+    size_t size;
+    size_t socket; /* which one sends it */
+    struct stun_addr to;
+};
+
+/* False: no answer. */
+bool bounce_answer(struct bounce *bounce, const struct bounce_question *question, uint64_t now_us,
+                   struct bounce_answer *out);
+
+/* The bounce endpoints to tell a client whose TLS session came to this local address: address 1
+ * port 1, address 1 port 2, address 2 port 1, address 2 port 2, per family. Returns how many. */
+size_t bounce_endpoints(const struct bounce *bounce, const struct stun_addr *control_local,
+                        struct stun_addr out[static BOUNCE_MAX_SOCKETS]);
+
+/* 16 lower-case hex digits: the name of a session in a keepalive. */
+void bounce_username(uint64_t session_id, char text[static BOUNCE_USERNAME_BYTES + 1]);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The sockets of the mediator: all are non-blocking and close on exec. */
+#ifndef MEDIATOR_SOCKETS_H
+#define MEDIATOR_SOCKETS_H
+
+#include <sys/socket.h>
+
+#include "stun/addr.h"
+
+socklen_t sockets_to_sockaddr(const struct stun_addr *addr, struct sockaddr_storage *out);
+/* "none" for other families. */
+struct stun_addr sockets_from_sockaddr(const struct sockaddr_storage *addr);
+
+/* Both bind to *addr, whose IP may be unspecified, and put the actual port into it. The fd, or -1
+ * with errno set. */
+int sockets_listen_tcp(struct stun_addr *addr);
+/* With the address that a datagram was sent to as ancillary data, where the IP is unspecified. */
+int sockets_bind_udp(struct stun_addr *addr);
+
+/* The next connection, or -1 with errno set. */
+int sockets_accept(int listener, struct stun_addr *from, struct stun_addr *local);
+/* Dials are small and urgent, and a peer that vanished must not stay for hours. */
+void sockets_tune_session(int fd);
+/* Smallest round trip that the kernel has measured lately on this TCP connection; 0 = unknown. */
+uint32_t sockets_rtt_us(int fd);
+
+#endif
