@@ -234,7 +234,10 @@ static int start_session(struct channel *ch, const struct channel_config *config
         ch->session = NULL;
         return CHANNEL_ERR_MEMORY;
     }
-    if (gnutls_priority_set_direct(ch->session, PRIORITY, NULL) != 0 ||
+    int priority_set = config->priority != NULL
+                           ? gnutls_priority_set(ch->session, config->priority)
+                           : gnutls_priority_set_direct(ch->session, PRIORITY, NULL);
+    if (priority_set != 0 ||
         gnutls_credentials_set(ch->session, GNUTLS_CRD_CERTIFICATE, config->credentials) != 0 ||
         gnutls_alpn_set_protocols(ch->session, &protocol, 1, GNUTLS_ALPN_MANDATORY) != 0) {
         return CHANNEL_ERR_TLS;
@@ -246,6 +249,11 @@ static int start_session(struct channel *ch, const struct channel_config *config
     gnutls_handshake_set_timeout(ch->session, GNUTLS_INDEFINITE_TIMEOUT);
     gnutls_transport_set_int(ch->session, ch->fd);
     return CHANNEL_OK;
+}
+
+int channel_priority(gnutls_priority_t *out)
+{
+    return gnutls_priority_init(out, PRIORITY, NULL) == 0 ? CHANNEL_OK : CHANNEL_ERR_MEMORY;
 }
 
 int channel_new(struct channel **out, const struct channel_config *config)

@@ -33,7 +33,13 @@ struct channel_config {
                it */
     gnutls_certificate_credentials_t credentials; /* outlives the channel */
     size_t max_queue_bytes;                       /* bound on unsent bytes */
+    gnutls_priority_t priority; /* from channel_priority; NULL: the channel makes its own */
 };
+
+/* The ciphers and keys that we speak, for whoever has many channels: shared, they save each about
+ * half of its memory. Free with gnutls_priority_deinit, at any time. CHANNEL_OK or
+ * CHANNEL_ERR_MEMORY. */
+int channel_priority(gnutls_priority_t *out);
 
 /* Returns CHANNEL_OK, CHANNEL_ERR_MEMORY or CHANNEL_ERR_TLS; on error the fd is closed. */
 int channel_new(struct channel **out, const struct channel_config *config);

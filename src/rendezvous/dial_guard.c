@@ -9,6 +9,7 @@
  * the table, so that there is always an entry of the past to forget, and to DIAL_GUARD_SLACK_US, so
  * that they are soon of the past themselves. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "rendezvous/dial.h"
 
@@ -30,8 +31,9 @@ struct dial_guard {
 static struct entry *find(const struct dial_guard *guard, const struct identity_id *caller)
 {
     for (size_t i = 0; i < guard->count; i++) {
-        if (identity_equal(&guard->entries[i].caller, caller)) {
-            return &guard->entries[i];
+        struct entry *entry = &guard->entries[i];
+        if (memcmp(entry->caller.bytes, caller->bytes, IDENTITY_ID_BYTES) == 0) {
+            return entry;
         }
     }
     return NULL;
