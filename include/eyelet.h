@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* libeyelet: direct, encrypted connections between any two machines through any NATs.
  *
- * An endpoint is a program with a key. It registers with a mediator, dials other endpoints by their ID
- * and is dialled by them. A connection carries streams (reliable, ordered) and messages (unreliable
- * datagrams), or hands over the bare punched UDP socket.
+ * An endpoint is a program with a key. It registers with a mediator, dials other endpoints by their
+ * ID and is dialled by them. A connection carries streams (reliable, ordered) and messages
+ * (unreliable datagrams), or hands over the bare punched UDP socket.
  *
  * Two ways to use it:
- *  - From any event loop: wait until eyelet_fd() is readable or eyelet_timeout_ms() has passed, call
- *    eyelet_process(), then eyelet_poll_event() until it returns false.
+ *  - From any event loop: wait until eyelet_fd() is readable or eyelet_timeout_ms() has passed,
+ * call eyelet_process(), then eyelet_poll_event() until it returns false.
  *  - Blocking: eyelet_connect(), eyelet_accept(), eyelet_send(), eyelet_recv().
  *
  * An endpoint and everything of it belongs to one thread at a time. There are no globals: a program
  * can have many endpoints. Functions that return int or ssize_t return >= 0 on success and a
- * negative enum eyelet_error otherwise; eyelet_strerror() names it, eyelet_why() tells the story. */
+ * negative enum eyelet_error otherwise; eyelet_strerror() names it, eyelet_why() tells the story.
+ */
 #ifndef EYELET_H
 #define EYELET_H
 
@@ -42,23 +43,23 @@ typedef struct eyelet_conn eyelet_conn;
 
 enum eyelet_error {
     EYELET_OK = 0,
-    EYELET_ERR_ARGUMENT = -1,       /* a NULL, a size or a text that cannot be right */
+    EYELET_ERR_ARGUMENT = -1, /* a NULL, a size or a text that cannot be right */
     EYELET_ERR_MEMORY = -2,
-    EYELET_ERR_SYSTEM = -3,         /* a system call failed; eyelet_why() names it */
-    EYELET_ERR_KEY_FILE = -4,       /* unreadable, not a key, or readable by others */
-    EYELET_ERR_MEDIATOR = -5,       /* unreachable, or the session to it was lost */
-    EYELET_ERR_MEDIATOR_KEY = -6,   /* it proved another key than the pinned one */
-    EYELET_ERR_NO_SUCH_PEER = -7,   /* not registered, or does not show itself to you */
-    EYELET_ERR_REFUSED = -8,        /* the peer does not want this connection */
-    EYELET_ERR_WRONG_PEER = -9,     /* somebody answered who does not hold the peer's key */
-    EYELET_ERR_NO_PATH = -10,       /* no direct path could be punched; eyelet_why() says why */
+    EYELET_ERR_SYSTEM = -3,       /* a system call failed; eyelet_why() names it */
+    EYELET_ERR_KEY_FILE = -4,     /* unreadable, not a key, or readable by others */
+    EYELET_ERR_MEDIATOR = -5,     /* unreachable, or the session to it was lost */
+    EYELET_ERR_MEDIATOR_KEY = -6, /* it proved another key than the pinned one */
+    EYELET_ERR_NO_SUCH_PEER = -7, /* not registered, or does not show itself to you */
+    EYELET_ERR_REFUSED = -8,      /* the peer does not want this connection */
+    EYELET_ERR_WRONG_PEER = -9,   /* somebody answered who does not hold the peer's key */
+    EYELET_ERR_NO_PATH = -10,     /* no direct path could be punched; eyelet_why() says why */
     EYELET_ERR_TIMEOUT = -11,
-    EYELET_ERR_CLOSED = -12,        /* the connection, the stream or the endpoint has ended */
-    EYELET_ERR_AGAIN = -13,         /* nothing now: wait for the event */
-    EYELET_ERR_TOO_LARGE = -14,     /* a message that no datagram of this path can carry */
-    EYELET_ERR_LIMIT = -15,         /* a limit of the mediator or of the library; eyelet_why() names it */
-    EYELET_ERR_STATE = -16,         /* the call does not fit what the object is doing */
-    EYELET_ERR_PROTOCOL = -17,      /* the other side broke the protocol */
+    EYELET_ERR_CLOSED = -12,    /* the connection, the stream or the endpoint has ended */
+    EYELET_ERR_AGAIN = -13,     /* nothing now: wait for the event */
+    EYELET_ERR_TOO_LARGE = -14, /* a message that no datagram of this path can carry */
+    EYELET_ERR_LIMIT = -15, /* a limit of the mediator or of the library; eyelet_why() names it */
+    EYELET_ERR_STATE = -16, /* the call does not fit what the object is doing */
+    EYELET_ERR_PROTOCOL = -17, /* the other side broke the protocol */
 };
 
 EYELET_API const char *eyelet_strerror(int error);
@@ -78,13 +79,13 @@ EYELET_API int eyelet_id_of_key_file(const char *path, eyelet_id *id);
 
 enum eyelet_log_level { EYELET_LOG_ERROR, EYELET_LOG_WARN, EYELET_LOG_INFO, EYELET_LOG_DEBUG };
 
-/* Zero-initialise, set size, then what you need: later versions add fields at the end. All pointers are
- * only read during eyelet_open. */
+/* Zero-initialise, set size, then what you need: later versions add fields at the end. All pointers
+ * are only read during eyelet_open. */
 typedef struct eyelet_config {
-    size_t size;                 /* sizeof(eyelet_config) */
-    const char *key_file;        /* created if it does not exist; or NULL and */
-    const uint8_t *seed;         /* the 32 secret bytes of the key; both NULL: a new key for this run */
-    const char *mediator;        /* "HOST[:PORT][#ID]"; HOST may be "[v6]". Without #ID its key is */
+    size_t size;          /* sizeof(eyelet_config) */
+    const char *key_file; /* created if it does not exist; or NULL and */
+    const uint8_t *seed;  /* the 32 secret bytes of the key; both NULL: a new key for this run */
+    const char *mediator; /* "HOST[:PORT][#ID]"; HOST may be "[v6]". Without #ID its key is */
     const char *known_mediators; /* pinned in this file on first contact; NULL: #ID is required */
     uint64_t dial_timeout_us;    /* until a dial is given up; 0 = 15 s */
     void (*log)(void *context, enum eyelet_log_level level, const char *text);
@@ -97,8 +98,8 @@ EYELET_API int eyelet_open(eyelet_endpoint **out, const eyelet_config *config);
 /* Closes every connection (peers are told), frees everything of it. NULL is fine. */
 EYELET_API void eyelet_close(eyelet_endpoint *ep);
 EYELET_API const eyelet_id *eyelet_own_id(const eyelet_endpoint *ep);
-/* The story of the last error of the endpoint (conn NULL) or of a connection: what happened, to what,
- * and what to do. Valid until the next call. Never NULL. */
+/* The story of the last error of the endpoint (conn NULL) or of a connection: what happened, to
+ * what, and what to do. Valid until the next call. Never NULL. */
 EYELET_API const char *eyelet_why(const eyelet_endpoint *ep, const eyelet_conn *conn);
 
 /* ---- who may find this endpoint ---- */
@@ -109,42 +110,44 @@ enum eyelet_listen_mode {
     EYELET_LISTEN_ANYONE,
 };
 
-/* May be called again to change it. Lists of more than 64 IDs are kept to ourselves, and each call costs
- * one more crossing (the mediator asks us). EYELET_OK, _ARGUMENT or _MEMORY. */
+/* May be called again to change it. Lists of more than 64 IDs are kept to ourselves, and each call
+ * costs one more crossing (the mediator asks us). EYELET_OK, _ARGUMENT or _MEMORY. */
 EYELET_API int eyelet_listen(eyelet_endpoint *ep, enum eyelet_listen_mode mode,
                              const eyelet_id *allowed, size_t allowed_count);
 
 /* ---- driving it from an event loop ---- */
 
-EYELET_API int eyelet_fd(const eyelet_endpoint *ep);  /* poll for reading; constant while it lives */
+EYELET_API int eyelet_fd(const eyelet_endpoint *ep); /* poll for reading; constant while it lives */
 EYELET_API int eyelet_timeout_ms(const eyelet_endpoint *ep); /* -1: none, 0: call process now */
 /* Never blocks. EYELET_OK or EYELET_ERR_SYSTEM. */
 EYELET_API int eyelet_process(eyelet_endpoint *ep);
 
 enum eyelet_event_kind {
     EYELET_EVENT_NONE = 0,
-    EYELET_EVENT_REGISTERED,      /* the mediator knows us and our address is attested: others reach us */
-    EYELET_EVENT_MEDIATOR_LOST,   /* error; tried again in the background unless error is _MEDIATOR_KEY */
-    EYELET_EVENT_INCOMING,        /* conn: the peer has proven its key by signature. eyelet_refuse() now,
-                                     or do nothing and it goes on */
-    EYELET_EVENT_PATH,            /* conn: see eyelet_conn_path() */
-    EYELET_EVENT_CONNECTED,       /* conn: both keys are proven, streams work */
-    EYELET_EVENT_STREAM_OPENED,   /* conn, stream: by the peer */
-    EYELET_EVENT_READABLE,        /* conn, stream: bytes, or the end, can be read. Said again only after
-                                     a read came back with EYELET_ERR_AGAIN */
-    EYELET_EVENT_WRITABLE,        /* conn, stream: after a write that took less than it was given */
-    EYELET_EVENT_STREAM_RESET,    /* conn, stream, code: the peer abandoned it */
-    EYELET_EVENT_STREAM_CLOSED,   /* conn, stream: both directions ended, all acknowledged */
-    EYELET_EVENT_MESSAGE,         /* conn, data, bytes: valid until the next call */
-    EYELET_EVENT_CLOSED,          /* conn, error, code: last event of it; free it with eyelet_conn_free */
+    EYELET_EVENT_REGISTERED, /* the mediator knows us and our address is attested: others reach us
+                              */
+    EYELET_EVENT_MEDIATOR_LOST, /* error; tried again in the background unless error is
+                                   _MEDIATOR_KEY */
+    EYELET_EVENT_INCOMING,  /* conn: the peer has proven its key by signature. eyelet_refuse() now,
+                               or do nothing and it goes on */
+    EYELET_EVENT_PATH,      /* conn: see eyelet_conn_path() */
+    EYELET_EVENT_CONNECTED, /* conn: both keys are proven, streams work */
+    EYELET_EVENT_STREAM_OPENED, /* conn, stream: by the peer */
+    EYELET_EVENT_READABLE, /* conn, stream: bytes, or the end, can be read. Said again only after
+                              a read came back with EYELET_ERR_AGAIN */
+    EYELET_EVENT_WRITABLE, /* conn, stream: after a write that took less than it was given */
+    EYELET_EVENT_STREAM_RESET,  /* conn, stream, code: the peer abandoned it */
+    EYELET_EVENT_STREAM_CLOSED, /* conn, stream: both directions ended, all acknowledged */
+    EYELET_EVENT_MESSAGE,       /* conn, data, bytes: valid until the next call */
+    EYELET_EVENT_CLOSED, /* conn, error, code: last event of it; free it with eyelet_conn_free */
 };
 
 typedef struct eyelet_event {
     enum eyelet_event_kind kind;
     eyelet_conn *conn;
     int64_t stream;
-    int error;           /* enum eyelet_error: why it closed; EYELET_OK: the peer or we ended it properly */
-    uint64_t code;       /* application code of the peer's close or reset */
+    int error; /* enum eyelet_error: why it closed; EYELET_OK: the peer or we ended it properly */
+    uint64_t code; /* application code of the peer's close or reset */
     const uint8_t *data;
     size_t bytes;
 } eyelet_event;
@@ -158,18 +161,19 @@ EYELET_API int eyelet_wait(eyelet_endpoint *ep, int timeout_ms, eyelet_event *ev
 /* ---- connections ---- */
 
 typedef struct eyelet_dial_options {
-    size_t size;          /* sizeof(eyelet_dial_options) */
-    bool bare_socket;     /* no link: punch, then eyelet_take_socket() */
-    uint64_t timeout_us;  /* 0: the endpoint's */
+    size_t size;         /* sizeof(eyelet_dial_options) */
+    bool bare_socket;    /* no link: punch, then eyelet_take_socket() */
+    uint64_t timeout_us; /* 0: the endpoint's */
 } eyelet_dial_options;
 
-/* Begins a dial; works also before registration is complete (it is sent when it can be). options may
- * be NULL. When both sides dial each other at once, both calls end in the one connection that
- * survives. EYELET_OK, _ARGUMENT, _MEMORY, or _STATE (a dial to this peer is already on its way). */
+/* Begins a dial; works also before registration is complete (it is sent when it can be). options
+ * may be NULL. When both sides dial each other at once, both calls end in the one connection that
+ * survives. EYELET_OK, _ARGUMENT, _MEMORY, or _STATE (a dial to this peer is already on its way).
+ */
 EYELET_API int eyelet_dial(eyelet_endpoint *ep, const eyelet_id *peer,
                            const eyelet_dial_options *options, eyelet_conn **out);
-/* Refuses an incoming connection with a text for people (at most 120 bytes; NULL: none); the conn is
- * freed. */
+/* Refuses an incoming connection with a text for people (at most 120 bytes; NULL: none); the conn
+ * is freed. */
 EYELET_API void eyelet_refuse(eyelet_conn *conn, const char *text);
 /* Says goodbye with an application code (what was written is delivered first where the peer still
  * acknowledges). EYELET_EVENT_CLOSED follows. */
@@ -190,17 +194,17 @@ typedef struct eyelet_path {
     const char *local;              /* "host", "srflx", "prflx", "predicted", "portmap": what won */
     struct sockaddr_storage remote; /* where packets go */
     socklen_t remote_bytes;
-    uint32_t rtt_us;                /* of the path; 0: not measured yet */
-    uint64_t since_dial_us;         /* from the dial (caller) or its arrival (callee) to this path */
+    uint32_t rtt_us;        /* of the path; 0: not measured yet */
+    uint64_t since_dial_us; /* from the dial (caller) or its arrival (callee) to this path */
 } eyelet_path;
 
 /* EYELET_OK, or EYELET_ERR_AGAIN while there is none. */
 EYELET_API int eyelet_conn_path(const eyelet_conn *conn, eyelet_path *path);
 
-/* Hands over the punched UDP socket of a bare connection, bound and not connected, together with the
- * peer's address; the caller closes it, and frees the conn. From then on keeping the NATs open is the
- * caller's business (a packet every 15 s). The socket may still receive late STUN checks. Returns the
- * fd, EYELET_ERR_STATE (not bare) or EYELET_ERR_AGAIN (no CONNECTED yet). */
+/* Hands over the punched UDP socket of a bare connection, bound and not connected, together with
+ * the peer's address; the caller closes it, and frees the conn. From then on keeping the NATs open
+ * is the caller's business (a packet every 15 s). The socket may still receive late STUN checks.
+ * Returns the fd, EYELET_ERR_STATE (not bare) or EYELET_ERR_AGAIN (no CONNECTED yet). */
 EYELET_API int eyelet_take_socket(eyelet_conn *conn, struct sockaddr_storage *peer,
                                   socklen_t *peer_bytes);
 
@@ -226,8 +230,8 @@ EYELET_API void eyelet_stream_reset(eyelet_conn *conn, int64_t stream, uint64_t 
 /* Written but not yet acknowledged by the peer. */
 EYELET_API size_t eyelet_stream_unacked(const eyelet_conn *conn, int64_t stream);
 
-/* One unreliable datagram. EYELET_OK, _TOO_LARGE (see eyelet_message_max), _AGAIN (the queue is full)
- * or _CLOSED. */
+/* One unreliable datagram. EYELET_OK, _TOO_LARGE (see eyelet_message_max), _AGAIN (the queue is
+ * full) or _CLOSED. */
 EYELET_API int eyelet_message_send(eyelet_conn *conn, const void *data, size_t bytes);
 EYELET_API size_t eyelet_message_max(const eyelet_conn *conn);
 
@@ -238,8 +242,8 @@ EYELET_API int eyelet_connect(eyelet_endpoint *ep, const eyelet_id *peer, int ti
                               eyelet_conn **out);
 /* Waits for an incoming connection (after eyelet_listen) until both keys are proven. */
 EYELET_API int eyelet_accept(eyelet_endpoint *ep, int timeout_ms, eyelet_conn **out);
-/* Writes all bytes to the connection's first stream (opened by whoever writes first on the dialling side;
- * the accepting side waits for it). EYELET_OK or the error. */
+/* Writes all bytes to the connection's first stream (opened by whoever writes first on the dialling
+ * side; the accepting side waits for it). EYELET_OK or the error. */
 EYELET_API int eyelet_send(eyelet_conn *conn, const void *data, size_t bytes, int timeout_ms);
 /* Reads what there is, at least one byte. 0: the peer has finished. */
 EYELET_API ssize_t eyelet_recv(eyelet_conn *conn, void *data, size_t bytes, int timeout_ms);

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Dials as the mediator carries them: out, in, crossing each other, refused. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "peer/endpoint.h"
+
+static struct eyelet_conn *find_dial(struct eyelet_endpoint *ep, const pb_byte_t *dial_id)
+{
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        if (c->state != CONN_ENDED && memcmp(c->offer.dial_id, dial_id, WIRE_DIAL_ID_BYTES) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static void key_notes(struct eyelet_conn *conn)
+{
+    const uint8_t *out = conn->caller ? conn->keys.note_to_callee : conn->keys.note_to_caller;
+    const uint8_t *in = conn->caller ? conn->keys.note_to_caller : conn->keys.note_to_callee;
+    conn->notes_out = conn->notes_in = (struct dial_note_box){0};
+    memcpy(conn->notes_out.key, out, DIAL_KEY_BYTES);
+    memcpy(conn->notes_in.key, in, DIAL_KEY_BYTES);
+}
+
+static struct link_config link_settings(const struct eyelet_conn *conn, uint64_t initial_rtt_us)
+{
+    return (struct link_config){.credentials = conn->ep->session.credentials,
+                                .peer = conn->peer,
+                                .initial_rtt_us = initial_rtt_us,
+                                .token = conn->keys.link_token,
+                                .token_bytes = DIAL_TOKEN_BYTES,
+                                .random = identity_random};
+}
+
+/* The link's first datagram travels inside the dial; it waits for a path afterwards. */
+static bool take_first_flight(struct eyelet_conn *conn, uint64_t now_us)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    /* Twice the way to the mediator: nothing better is known before it has answered. */
+    struct link_config config = link_settings(conn, 2 * ep->session.round_trip_us);
+    if (link_dial(&conn->link, &config, now_us) != LINK_OK) {
+        conn->link = NULL;
+        return false;
+    }
+    uint8_t flight[LINK_MAX_DATAGRAM_BYTES];
+    size_t segment;
+    link_set_path(conn->link, now_us, true, LINK_MIN_DATAGRAM_BYTES);
+    size_t bytes = link_output(conn->link, now_us, flight, sizeof flight, &segment);
+    link_set_path(conn->link, now_us, false, LINK_MIN_DATAGRAM_BYTES);
+    if (bytes == 0 || bytes > DIAL_MAX_FLIGHT_BYTES) {
+        return false;
+    }
+    memcpy(conn->offer.flight, flight, bytes);
+    conn->offer.flight_bytes = bytes;
+    return true;
+}
+
+static bool prepare_offer(struct eyelet_conn *conn, uint64_t now_us)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    uint64_t unix_us = endpoint_unix_now_us();
+    if (unix_us <= ep->last_dial_unix_us) {
+        unix_us = ep->last_dial_unix_us + 1;
+    }
+    ep->last_dial_unix_us = unix_us;
+    conn->caller = true;
+    conn->offer.caller = ep->self.id;
+    conn->offer.callee = conn->peer;
+    conn->offer.timestamp_us = unix_us;
+    identity_random(NULL, conn->offer.dial_id, sizeof conn->offer.dial_id);
+    identity_random(NULL, conn->offer.secret, sizeof conn->offer.secret);
+    conn->offer.flight_bytes = 0;
+    if (dial_derive(&conn->offer, &conn->keys) != DIAL_OK) {
+        return false;
+    }
+    key_notes(conn);
+    return conn->bare || take_first_flight(conn, now_us);
+}
+
+static void send_get_peer(struct eyelet_conn *conn)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    wire_ToMediator msg = {.which_body = wire_ToMediator_get_peer_tag};
+    wire_GetPeer *g = &msg.body.get_peer;
+    size_t sealed_bytes;
+    int error = dial_seal(&ep->self, &conn->offer, g->sealed.bytes, &sealed_bytes);
+    if (error != DIAL_OK) {
+        conn_fail(conn, EYELET_ERR_ARGUMENT, "the call cannot be sealed for this peer: %s",
+                  dial_strerror(error));
+        return;
+    }
+    g->sealed.size = (pb_size_t)sealed_bytes;
+    g->dial_id.size = WIRE_DIAL_ID_BYTES;
+    memcpy(g->dial_id.bytes, conn->offer.dial_id, WIRE_DIAL_ID_BYTES);
+    g->peer_id.size = IDENTITY_ID_BYTES;
+    memcpy(g->peer_id.bytes, conn->peer.bytes, IDENTITY_ID_BYTES);
+    g->has_coordinates = true;
+    session_coordinates(ep, conn->bare ? SESSION_BARE : PUNCH_DATA_SOCKET, &g->coordinates);
+    if (conn->bare) {
+        conn_claim_bare(conn);
+    }
+    if (session_send(ep, &msg) == EYELET_OK) {
+        conn->state = CONN_CALLING;
+    }
+}
+
+int calls_dial(struct eyelet_conn *conn, uint64_t now_us)
+{
+    if (!prepare_offer(conn, now_us)) {
+        return EYELET_ERR_MEMORY;
+    }
+    if (conn->ep->session.announced) {
+        send_get_peer(conn);
+    }
+    return EYELET_OK;
+}
+
+/* Dials are idempotent: after a new session the same one is sent again if nobody has answered it.
+ */
+void calls_session_up(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    (void)now_us;
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        if (c->state == CONN_CALLING) {
+            c->state = CONN_NEW;
+        }
+    }
+}
+
+void calls_announced(struct eyelet_endpoint *ep)
+{
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        if (c->state == CONN_NEW && c->caller) {
+            send_get_peer(c);
+        }
+    }
+}
+
+void calls_send_note(struct eyelet_conn *conn, const wire_Note *note)
+{
+    uint8_t plain[WIRE_MAX_NOTE_BYTES];
+    wire_ToMediator msg = {.which_body = wire_ToMediator_dial_note_tag};
+    wire_DialNote *n = &msg.body.dial_note;
+    size_t bytes = wire_encode_note(note, plain, sizeof plain - DIAL_NOTE_OVERHEAD_BYTES);
+    n->sealed.size = (pb_size_t)dial_note_seal(&conn->notes_out, plain, bytes, n->sealed.bytes,
+                                               sizeof n->sealed.bytes);
+    if (bytes == 0 || n->sealed.size == 0) {
+        return;
+    }
+    n->dial_id.size = WIRE_DIAL_ID_BYTES;
+    memcpy(n->dial_id.bytes, conn->offer.dial_id, WIRE_DIAL_ID_BYTES);
+    (void)session_send(conn->ep, &msg);
+}
+
+static void refuse(struct eyelet_conn *conn, wire_RefuseReason reason, const char *text)
+{
+    wire_Note note = {.which_body = wire_Note_refuse_tag};
+    note.body.refuse.reason = reason;
+    snprintf(note.body.refuse.text, sizeof note.body.refuse.text, "%s", text);
+    calls_send_note(conn, &note);
+}
+
+void eyelet_refuse(eyelet_conn *conn, const char *text)
+{
+    if (conn->incoming && conn->state != CONN_ENDED) {
+        refuse(conn, wire_RefuseReason_REFUSE_NOT_AUTHORISED, text != NULL ? text : "");
+        conn_report(conn, wire_Outcome_OUTCOME_REFUSED);
+    }
+    conn_destroy(conn);
+}
+
+/* The bare socket's addresses are not in what the mediator has cached: they follow at once. */
+static void send_bare_candidates(struct eyelet_conn *conn)
+{
+    wire_Note note = {.which_body = wire_Note_candidates_tag};
+    session_coordinates(conn->ep, SESSION_BARE, &note.body.candidates);
+    calls_send_note(conn, &note);
+}
+
+static bool is_allowed(const struct eyelet_endpoint *ep, const struct identity_id *who)
+{
+    if (ep->listen_mode != EYELET_LISTEN_LISTED) {
+        return ep->listen_mode == EYELET_LISTEN_ANYONE;
+    }
+    for (size_t i = 0; i < ep->allowed_count; i++) {
+        if (memcmp(ep->allowed[i].bytes, who->bytes, IDENTITY_ID_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Our own dial to the same peer that has not become a connection yet. */
+static struct eyelet_conn *crossing_dial(struct eyelet_endpoint *ep, const struct identity_id *who)
+{
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        if (c->caller && !c->incoming && c->state < CONN_OPEN && identity_equal(&c->peer, who)) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static bool begin_callee(struct eyelet_conn *conn, uint64_t now_us, const wire_PeerCoord *msg)
+{
+    if (dial_derive(&conn->offer, &conn->keys) != DIAL_OK) {
+        return false;
+    }
+    key_notes(conn);
+    conn->caller = false;
+    conn->bare = conn->offer.flight_bytes == 0;
+    if (!conn->bare) {
+        struct link_config config = link_settings(conn, msg->path_rtt_us);
+        if (link_accept(&conn->link, &config, conn->offer.flight, conn->offer.flight_bytes,
+                        now_us) != LINK_OK) {
+            conn->link = NULL;
+            return false;
+        }
+    }
+    if (conn->bare) {
+        send_bare_candidates(conn);
+        conn_claim_bare(conn);
+    }
+    if (conn_start_punch(conn, now_us) != EYELET_OK) {
+        return false;
+    }
+    conn_add_candidates(conn, now_us, &msg->coordinates);
+    punch_start(conn->punch, now_us, now_us + msg->opener_due_us);
+    return true;
+}
+
+/* Our dial gives way to the peer's: same conn for the application, other role on the wire. */
+static void turn_around(struct eyelet_conn *conn, uint64_t now_us, const wire_PeerCoord *msg,
+                        const struct dial_offer *offer)
+{
+    conn_reset(conn);
+    conn->offer = *offer;
+    if (!begin_callee(conn, now_us, msg)) {
+        conn_fail(conn, EYELET_ERR_PROTOCOL, "the peer's crossing call could not be taken");
+    }
+}
+
+static void accept_call(struct eyelet_endpoint *ep, const wire_PeerCoord *msg)
+{
+    if (ep->session.visibility == wire_Visibility_VISIBLE_IF_ACCEPTED) {
+        wire_ToMediator answer = {.which_body = wire_ToMediator_dial_accept_tag};
+        answer.body.dial_accept.dial_id.size = WIRE_DIAL_ID_BYTES;
+        memcpy(answer.body.dial_accept.dial_id.bytes, msg->dial_id.bytes, WIRE_DIAL_ID_BYTES);
+        (void)session_send(ep, &answer);
+    }
+}
+
+static void refuse_stale(struct eyelet_endpoint *ep, uint64_t now_us,
+                         const struct dial_offer *offer, int error)
+{
+    struct eyelet_conn *conn = conn_new(ep, &offer->caller, now_us);
+    if (conn == NULL) {
+        return;
+    }
+    conn->offer = *offer;
+    if (dial_derive(&conn->offer, &conn->keys) == DIAL_OK) {
+        key_notes(conn);
+        refuse(conn, wire_RefuseReason_REFUSE_STALE,
+               error == DIAL_ERR_CLOCK
+                   ? "the caller's clock is behind: set it, then call again"
+                   : "this call is not newer than an earlier one of its caller");
+    }
+    conn_destroy(conn);
+}
+
+static void incoming_call(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoord *msg)
+{
+    struct dial_offer offer;
+    struct identity_id who;
+    memcpy(who.bytes, msg->peer_id.bytes, sizeof who.bytes);
+    struct eyelet_conn *ours = crossing_dial(ep, &who);
+    if (ours == NULL && !is_allowed(ep, &who)) {
+        return; /* the mediator answers for us: no such peer */
+    }
+    int error = dial_unseal(&ep->self, msg->dial_id.bytes, &who, msg->sealed.bytes,
+                            msg->sealed.size, &offer);
+    if (error != DIAL_OK) {
+        endpoint_log(ep, EYELET_LOG_WARN, "a call was dropped: %s", dial_strerror(error));
+        return;
+    }
+    if (ours != NULL && ours->state <= CONN_PUNCHING &&
+        memcmp(ep->self.id.bytes, who.bytes, sizeof who.bytes) < 0) {
+        /* The lower ID's dial survives, and that is ours, unless nobody answers it. */
+        if (ours->held == NULL && ours->state < CONN_PUNCHING) {
+            ours->held = malloc(sizeof *ours->held);
+        }
+        if (ours->held != NULL) {
+            *ours->held = *msg;
+        }
+        gnutls_memset(&offer, 0, sizeof offer);
+        return;
+    }
+    error = dial_guard_admit(ep->guard, &who, offer.timestamp_us);
+    if (error != DIAL_OK) {
+        endpoint_log(ep, EYELET_LOG_WARN, "a call was refused: %s", dial_strerror(error));
+        accept_call(ep, msg);
+        refuse_stale(ep, now_us, &offer, error);
+    } else if (ours != NULL) {
+        accept_call(ep, msg);
+        turn_around(ours, now_us, msg, &offer);
+    } else {
+        struct eyelet_conn *conn = conn_new(ep, &who, now_us);
+        accept_call(ep, msg);
+        if (conn != NULL) {
+            conn->incoming = true;
+            conn->offer = offer;
+            if (begin_callee(conn, now_us, msg)) {
+                conn->news |= CONN_NEWS_INCOMING;
+            } else {
+                refuse(conn, wire_RefuseReason_REFUSE_BUSY, "the call could not be taken");
+                conn_destroy(conn);
+            }
+        }
+    }
+    gnutls_memset(&offer, 0, sizeof offer);
+}
+
+void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoord *msg)
+{
+    if (msg->sealed.size > 0) {
+        incoming_call(ep, now_us, msg);
+        return;
+    }
+    struct eyelet_conn *conn = find_dial(ep, msg->dial_id.bytes);
+    if (conn == NULL || conn->state != CONN_CALLING) {
+        return;
+    }
+    free(conn->held); /* our dial has been answered: it survives */
+    conn->held = NULL;
+    if (conn_start_punch(conn, now_us) != EYELET_OK) {
+        conn_fail(conn, EYELET_ERR_MEMORY, "out of memory for punching");
+        return;
+    }
+    if (conn->bare) {
+        struct nat_profile theirs;
+        wire_to_profile(&msg->coordinates.profile, &theirs);
+        punch_set_remote_profile(conn->punch, now_us, &theirs);
+    } else {
+        conn_add_candidates(conn, now_us, &msg->coordinates);
+    }
+    punch_start(conn->punch, now_us, now_us);
+}
+
+static void refused(struct eyelet_conn *conn, const wire_Refuse *r)
+{
+    conn_report(conn, wire_Outcome_OUTCOME_REFUSED);
+    conn_fail(conn, EYELET_ERR_REFUSED, "the peer refused the call%s%s", r->text[0] ? ": " : "",
+              r->text);
+}
+
+void calls_note(struct eyelet_endpoint *ep, uint64_t now_us, const wire_DialNote *msg)
+{
+    struct eyelet_conn *conn = find_dial(ep, msg->dial_id.bytes);
+    uint8_t plain[WIRE_MAX_NOTE_BYTES];
+    wire_Note note;
+    struct punch_note for_engine;
+    const char *why;
+    if (conn == NULL) {
+        return;
+    }
+    size_t bytes =
+        dial_note_open(&conn->notes_in, msg->sealed.bytes, msg->sealed.size, plain, sizeof plain);
+    if (bytes == 0 || !wire_decode_note(plain, bytes, &note, &why)) {
+        endpoint_log(ep, EYELET_LOG_WARN, "a note of the dial channel was forged or damaged");
+        return;
+    }
+    if (note.which_body == wire_Note_refuse_tag) {
+        if (conn->caller && conn->state < CONN_OPEN) {
+            refused(conn, &note.body.refuse);
+        }
+    } else if (conn->punch != NULL && note.which_body == wire_Note_candidates_tag) {
+        for (pb_size_t i = 0; i < note.body.candidates.candidates_count; i++) {
+            note.body.candidates.candidates[i].attested = false; /* the peer's word alone */
+        }
+        conn_add_candidates(conn, now_us, &note.body.candidates);
+    } else if (conn->punch != NULL && notes_from_wire(&note, &for_engine)) {
+        punch_note_input(conn->punch, now_us, &for_engine);
+    }
+}
+
+void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *msg)
+{
+    char id[IDENTITY_TEXT_BYTES];
+    struct eyelet_conn *conn = find_dial(ep, msg->dial_id.bytes);
+    if (conn == NULL || conn->state != CONN_CALLING) {
+        return;
+    }
+    if (msg->code == wire_ErrorCode_ERROR_NO_SUCH_PEER && conn->held != NULL) {
+        struct dial_offer offer;
+        wire_PeerCoord *held = conn->held;
+        conn->held = NULL;
+        if (dial_unseal(&ep->self, held->dial_id.bytes, &conn->peer, held->sealed.bytes,
+                        held->sealed.size, &offer) == DIAL_OK &&
+            dial_guard_admit(ep->guard, &conn->peer, offer.timestamp_us) == DIAL_OK) {
+            accept_call(ep, held);
+            turn_around(conn, now_us, held, &offer);
+            free(held);
+            return;
+        }
+        free(held);
+    }
+    if (msg->code == wire_ErrorCode_ERROR_NO_SUCH_PEER) {
+        conn_fail(
+            conn, EYELET_ERR_NO_SUCH_PEER,
+            "no peer %s: it is not registered with this mediator, or does not show itself to you",
+            identity_text(&conn->peer, id));
+    } else if (msg->code == wire_ErrorCode_ERROR_TOO_MANY) {
+        conn_fail(conn, EYELET_ERR_LIMIT, "the mediator says: %s", msg->text);
+    } else {
+        conn_fail(conn, EYELET_ERR_MEDIATOR, "the mediator says: %s", msg->text);
+    }
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "peer/endpoint.h"
+
+struct eyelet_conn *conn_new(struct eyelet_endpoint *ep, const struct identity_id *peer,
+                             uint64_t now_us)
+{
+    struct eyelet_conn *conn = ep->conn_count < CONN_MAX_PER_EP ? calloc(1, sizeof *conn) : NULL;
+    if (conn == NULL) {
+        return NULL;
+    }
+    conn->ep = ep;
+    conn->peer = *peer;
+    conn->began_us = now_us;
+    conn->timeout_us = ep->dial_timeout_us;
+    conn->timeout_at_us = now_us + conn->timeout_us;
+    conn->bare_ready_us = conn->goodbye_us = conn->probe.next_us = UINT64_MAX;
+    conn->datagram_bytes = LINK_MIN_DATAGRAM_BYTES;
+    conn->main_stream = -1;
+    struct eyelet_conn **end = &ep->conns;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = conn;
+    ep->conn_count++;
+    return conn;
+}
+
+static void release_socket(struct eyelet_conn *conn, unsigned index)
+{
+    struct udp_socket *s = conn->sockets[index];
+    conn->sockets[index] = NULL;
+    if (s == NULL || s == &conn->ep->warm[PUNCH_DATA_SOCKET]) {
+        return;
+    }
+    if (s->fd >= 0) {
+        endpoint_unwatch(conn->ep, s->fd);
+        udp_close(s);
+    }
+    free(s);
+}
+
+static void stop_punching(struct eyelet_conn *conn)
+{
+    free(conn->punch);
+    conn->punch = NULL;
+    conn->path_up = false;
+    conn->probe.next_us = UINT64_MAX;
+    for (unsigned i = 0; i < PUNCH_MAX_SOCKETS; i++) {
+        release_socket(conn, i);
+    }
+    if (conn->ep->unsent.conn == conn) {
+        conn->ep->unsent = (struct unsent){0};
+    }
+    if (conn->ep->last_heard == conn) {
+        conn->ep->last_heard = NULL;
+    }
+}
+
+void conn_reset(struct eyelet_conn *conn)
+{
+    stop_punching(conn);
+    link_free(conn->link);
+    conn->link = NULL;
+    conn->has_path = false;
+    conn->news &= ~(unsigned)CONN_NEWS_PATH;
+    gnutls_memset(&conn->offer, 0, sizeof conn->offer);
+    gnutls_memset(&conn->keys, 0, sizeof conn->keys);
+}
+
+void conn_destroy(struct eyelet_conn *conn)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    for (struct eyelet_conn **at = &ep->conns; *at != NULL; at = &(*at)->next) {
+        if (*at == conn) {
+            *at = conn->next;
+            ep->conn_count--;
+            break;
+        }
+    }
+    conn_reset(conn);
+    free(conn->held);
+    free(conn);
+}
+
+void conn_claim_bare(struct eyelet_conn *conn)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    struct udp_socket *warm = &ep->warm[SESSION_BARE];
+    release_socket(conn, PUNCH_DATA_SOCKET);
+    struct udp_socket *s = malloc(sizeof *s);
+    if (s == NULL) {
+        return; /* conn_start_punch finds no socket and says so */
+    }
+    *s = *warm;
+    conn->sockets[PUNCH_DATA_SOCKET] = s;
+    endpoint_rewatch(ep, s->fd, false, s);
+    if (udp_open(warm) == 0) {
+        (void)endpoint_watch(ep, warm->fd, false, warm);
+    }
+    session_bare_replaced(ep, endpoint_now_us());
+}
+
+static struct stun_addr local_of(const struct eyelet_endpoint *ep, const struct udp_socket *s)
+{
+    struct stun_addr local = stun_addr_v4(0, 0, 0, 0, s->port);
+    if (ep->session.host_count > 0) {
+        local = ep->session.hosts[0];
+        local.port = s->port;
+    }
+    return local;
+}
+
+int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    const struct session *s = &ep->session;
+    const struct dial_keys *k = &conn->keys;
+    struct punch_config config = {
+        .caller = conn->caller,
+        .local_ufrag = conn->caller ? k->caller_ufrag : k->callee_ufrag,
+        .local_password = conn->caller ? k->caller_password : k->callee_password,
+        .remote_ufrag = conn->caller ? k->callee_ufrag : k->caller_ufrag,
+        .remote_password = conn->caller ? k->callee_password : k->caller_password,
+        .profile = s->profile,
+        .bounce_count = s->bounce_count,
+        .budget = &ep->budget,
+        .random = identity_random,
+    };
+    memcpy(config.bounce, s->bounce, sizeof config.bounce);
+    if (!conn->bare) {
+        conn->sockets[PUNCH_DATA_SOCKET] = &ep->warm[PUNCH_DATA_SOCKET];
+    }
+    void *memory = malloc(punch_size());
+    if (memory == NULL || conn->sockets[PUNCH_DATA_SOCKET] == NULL) {
+        free(memory);
+        return EYELET_ERR_MEMORY;
+    }
+    conn->punch = punch_init(memory, &config, now_us);
+    conn->state = CONN_PUNCHING;
+    struct stun_addr local = local_of(ep, conn->sockets[PUNCH_DATA_SOCKET]);
+    punch_add_socket(conn->punch, now_us, PUNCH_DATA_SOCKET, &local);
+    return EYELET_OK;
+}
+
+void conn_add_candidates(struct eyelet_conn *conn, uint64_t now_us, const wire_Coordinates *coord)
+{
+    struct nat_profile theirs;
+    wire_to_profile(&coord->profile, &theirs);
+    punch_set_remote_profile(conn->punch, now_us, &theirs);
+    for (pb_size_t i = 0; i < coord->candidates_count; i++) {
+        const wire_Candidate *c = &coord->candidates[i];
+        struct stun_addr addr = wire_to_addr(&c->address);
+        enum punch_kind kind = PUNCH_HOST;
+        if (c->kind == wire_CandidateKind_CANDIDATE_SERVER_REFLEXIVE) {
+            kind = PUNCH_SERVER_REFLEXIVE;
+        } else if (c->kind == wire_CandidateKind_CANDIDATE_PORT_MAPPED) {
+            kind = PUNCH_PORT_MAPPED;
+        }
+        if (addr.family == STUN_IPV4) { /* our sockets speak no other */
+            punch_add_remote(conn->punch, now_us, kind, &addr, c->attested);
+        }
+    }
+}
+
+void conn_report(struct eyelet_conn *conn, wire_Outcome outcome)
+{
+    if (conn->reported || conn->state == CONN_NEW) {
+        return;
+    }
+    conn->reported = true;
+    wire_ToMediator msg = {.which_body = wire_ToMediator_holepunching_complete_tag};
+    wire_HolepunchingComplete *h = &msg.body.holepunching_complete;
+    uint64_t elapsed = endpoint_now_us() - conn->began_us;
+    h->dial_id.size = WIRE_DIAL_ID_BYTES;
+    memcpy(h->dial_id.bytes, conn->offer.dial_id, WIRE_DIAL_ID_BYTES);
+    h->outcome = outcome;
+    h->technique = conn->technique;
+    h->elapsed_us = elapsed > UINT32_MAX ? UINT32_MAX : (uint32_t)elapsed;
+    h->has_mine = true;
+    wire_from_profile(&conn->ep->session.profile, &h->mine);
+    (void)session_send(conn->ep, &msg);
+}
+
+void conn_end(struct eyelet_conn *conn)
+{
+    if (conn->state != CONN_ENDED) {
+        conn->state = CONN_ENDED;
+        conn->news |= CONN_NEWS_CLOSED;
+        stop_punching(conn);
+    }
+}
+
+void conn_fail(struct eyelet_conn *conn, int error, const char *format, ...)
+{
+    if (conn->state == CONN_ENDED) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(conn->why, sizeof conn->why, format, args);
+    va_end(args);
+    conn->error = error;
+    endpoint_log(conn->ep, EYELET_LOG_INFO, "%s", conn->why);
+    if (conn->state == CONN_PUNCHING) {
+        conn_report(conn, wire_Outcome_OUTCOME_FAILED);
+    }
+    if (conn->link != NULL) {
+        link_close(conn->link, endpoint_now_us(), 0, "");
+    }
+    conn_end(conn);
+}
+
+static void fail_late(struct eyelet_conn *conn)
+{
+    const struct session *s = &conn->ep->session;
+    unsigned long long ms = (unsigned long long)conn->timeout_us / 1000;
+    if (conn->state == CONN_NEW) {
+        conn_fail(conn, EYELET_ERR_MEDIATOR, "not registered with a mediator after %llu ms: %s", ms,
+                  s->why[0] != '\0' ? s->why : "it does not answer");
+    } else if (conn->state == CONN_CALLING) {
+        conn_fail(conn, EYELET_ERR_MEDIATOR, "the mediator did not answer the call within %llu ms",
+                  ms);
+    } else if (conn->has_path) {
+        conn_fail(conn, EYELET_ERR_TIMEOUT,
+                  "a path was punched, but the peer did not finish the handshake within %llu ms",
+                  ms);
+    } else {
+        conn_fail(conn, EYELET_ERR_NO_PATH, "no direct path within %llu ms", ms);
+    }
+}
+
+/* Everything written has arrived, or waiting for that has lasted long enough. */
+static void say_goodbye(struct eyelet_conn *conn, uint64_t now_us)
+{
+    if (conn->link != NULL && now_us < conn->goodbye_us && link_unacked(conn->link) > 0 &&
+        link_close_reason(conn->link)->kind == LINK_CLOSE_NONE) {
+        return;
+    }
+    conn->goodbye_us = UINT64_MAX;
+    if (conn->link != NULL) {
+        link_close(conn->link, now_us, conn->goodbye_code, conn->goodbye);
+        traffic_flush(conn, now_us);
+    }
+    conn_end(conn);
+}
+
+void conn_handle_timeout(struct eyelet_conn *conn, uint64_t now_us)
+{
+    if (conn->state == CONN_ENDED) {
+        return;
+    }
+    if (conn->state < CONN_OPEN && now_us >= conn->timeout_at_us) {
+        fail_late(conn);
+        return;
+    }
+    if (conn->punch != NULL && punch_next_timeout(conn->punch) <= now_us) {
+        punch_handle_timeout(conn->punch, now_us);
+    }
+    if (conn->path_up && conn->link != NULL && link_next_timeout(conn->link) <= now_us) {
+        (void)link_handle_timeout(conn->link, now_us);
+    }
+    if (now_us >= conn->probe.next_us) {
+        traffic_size_probe(conn, now_us);
+    }
+    if (now_us >= conn->bare_ready_us) {
+        conn->bare_ready_us = UINT64_MAX;
+        conn->state = CONN_OPEN;
+        conn->was_open = true;
+        conn->news |= CONN_NEWS_CONNECTED;
+    }
+    if (conn->state == CONN_ENDING) {
+        say_goodbye(conn, now_us);
+    }
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t conn_next_timeout(const struct eyelet_conn *conn)
+{
+    if (conn->state == CONN_ENDED) {
+        return UINT64_MAX;
+    }
+    uint64_t next = conn->state < CONN_OPEN ? conn->timeout_at_us : UINT64_MAX;
+    next = earlier(next, conn->probe.next_us);
+    next = earlier(next, conn->bare_ready_us);
+    next = earlier(next, conn->goodbye_us);
+    if (conn->punch != NULL) {
+        next = earlier(next, punch_next_timeout(conn->punch));
+    }
+    if (conn->path_up && conn->link != NULL && conn->ep->unsent.bytes == 0) {
+        next = earlier(next, link_next_timeout(conn->link));
+    }
+    return next;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The session with the mediator, and what it keeps warm: the TLS channel, the registration, the NAT
+ * mapping of the data socket (keepalives with integrity), and the NAT profile (survey).
+ *
+ *   WAITING --time--> RESOLVING --> CONNECTING --TLS, key checked--> REGISTERING --Registered--> UP
+ *      ^___________________________any failure, with backoff______________________________________|
+ *   STOPPED: the mediator proved another key than the pinned one; never tried again.
+ *
+ * Times: microseconds of the endpoint's clock. */
+#ifndef PEER_SESSION_H
+#define PEER_SESSION_H
+
+#include "eyelet.h"
+#include "identity/rawkey.h"
+#include "peer/locator.h"
+#include "peer/resolve.h"
+#include "peer/udp.h"
+#include "punch/punch.h"
+#include "punch/survey.h"
+#include "rendezvous/channel.h"
+#include "rendezvous/wire.h"
+
+#define SESSION_WHY_BYTES  320
+#define SESSION_SOCKETS    2 /* the data socket and the warm bare one */
+#define SESSION_BARE       1
+#define SESSION_MAX_LISTED 64
+
+enum session_state {
+    SESSION_WAITING,
+    SESSION_RESOLVING,
+    SESSION_CONNECTING,
+    SESSION_REGISTERING,
+    SESSION_UP,
+    SESSION_STOPPED,
+};
+
+/* A UDP keepalive that waits for its answer. */
+struct keepalive {
+    uint64_t sequence;
+    uint8_t transaction[STUN_TRANSACTION_BYTES];
+    uint64_t next_us;
+    unsigned tries; /* without an answer, since the last one that had one */
+};
+
+struct session {
+    enum session_state state;
+    struct locator where;
+    char *known_mediators; /* NULL: where.has_key */
+    const struct identity *self;
+    gnutls_certificate_credentials_t credentials;
+
+    struct resolve *resolve;
+    struct stun_addr addresses[RESOLVE_MAX_ADDRESSES];
+    size_t address_count, address_next;
+    struct channel *channel;
+    uint64_t retry_us, deadline_us; /* of the attempt under way */
+    unsigned failures;
+
+    wire_Visibility visibility;
+    struct eyelet_id listed[SESSION_MAX_LISTED]; /* for VISIBLE_TO_LISTED */
+    size_t listed_count;
+
+    uint8_t session_id[WIRE_SESSION_ID_BYTES];
+    uint8_t session_key[WIRE_SESSION_KEY_BYTES];
+    struct stun_addr bounce[PUNCH_MAX_BOUNCE]; /* those of a family that our sockets have */
+    size_t bounce_count;
+    struct keepalive keepalive;
+    uint64_t bare_keepalive_us;
+    bool attested;  /* the last keepalive was answered */
+    bool announced; /* REGISTERED was said for this registration */
+    struct survey survey;
+    bool surveying;
+    bool survey_late; /* its patience has run out: what is known is published */
+    uint64_t survey_began_us;
+    size_t survey_published; /* answers in the profile that the mediator has */
+    struct nat_profile profile;
+    struct stun_addr
+        reflexive[SESSION_SOCKETS]; /* public address of each warm socket, none if unknown */
+    struct stun_addr hosts[4];
+    size_t host_count;
+
+    uint64_t ping_us, pong_due_us; /* pong_due_us 0: none is outstanding */
+    uint64_t round_trip_us;        /* of the control connection, 0: not known */
+    int error;                     /* enum eyelet_error of the last failure */
+    char why[SESSION_WHY_BYTES];
+};
+
+struct eyelet_endpoint;
+
+/* EYELET_OK, _ARGUMENT or _MEMORY. */
+int session_init(struct eyelet_endpoint *ep, const char *mediator, const char *known_mediators);
+void session_free(struct eyelet_endpoint *ep);
+
+/* Any of the session's file descriptors became ready. */
+void session_ready(struct eyelet_endpoint *ep, uint64_t now_us);
+void session_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us);
+uint64_t session_next_timeout(const struct eyelet_endpoint *ep);
+
+/* A STUN message came in on a warm socket. True if it answered one of the session's. */
+bool session_stun(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
+                  const struct stun_addr *from, const uint8_t *bytes, size_t size);
+
+/* EYELET_OK, or EYELET_ERR_MEDIATOR while there is no session. */
+int session_send(struct eyelet_endpoint *ep, const wire_ToMediator *msg);
+/* Says again who we are, after a change. Nothing happens while there is no session. */
+void session_publish(struct eyelet_endpoint *ep);
+/* Our coordinates with the given socket's addresses. */
+void session_coordinates(const struct eyelet_endpoint *ep, unsigned socket, wire_Coordinates *out);
+/* The bare socket was handed over and replaced: its public address must be learned anew. */
+void session_bare_replaced(struct eyelet_endpoint *ep, uint64_t now_us);
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Datagrams between sockets, engines and links. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "peer/endpoint.h"
+
+#define RECEIVE_ROUNDS 32 /* before others get their turn */
+#define OUTPUT_ROUNDS  32
+#define PROBE_TRIES    4
+#define PROBE_WAIT_US  150000u
+
+/* ---- in ---- */
+
+static bool offer_to_engine(struct eyelet_conn *conn, uint64_t now_us, const struct udp_socket *s,
+                            const struct stun_addr *from, const uint8_t *bytes, size_t size)
+{
+    for (unsigned i = 0; conn->punch != NULL && i < PUNCH_MAX_SOCKETS; i++) {
+        if (conn->sockets[i] == s) {
+            struct punch_pair pair = {.socket = i, .remote = *from};
+            return punch_input(conn->punch, now_us, &pair, bytes, size);
+        }
+    }
+    return false;
+}
+
+static bool size_probe_answered(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *bytes,
+                                size_t size)
+{
+    struct stun_message msg;
+    const char *password = conn->caller ? conn->keys.callee_password : conn->keys.caller_password;
+    if (conn->probe.next_us == UINT64_MAX || stun_parse(bytes, size, &msg) != STUN_OK ||
+        msg.type != STUN_BINDING_SUCCESS ||
+        memcmp(msg.transaction, conn->probe.transaction, STUN_TRANSACTION_BYTES) != 0 ||
+        !stun_integrity_ok(&msg, (const uint8_t *)password, strlen(password))) {
+        return false;
+    }
+    conn->probe.next_us = UINT64_MAX;
+    conn->datagram_bytes = LINK_MAX_DATAGRAM_BYTES;
+    if (conn->path_up) {
+        link_set_path(conn->link, now_us, true, conn->datagram_bytes);
+    }
+    return true;
+}
+
+static void receive_stun(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_socket *s,
+                         const struct stun_addr *from, const uint8_t *bytes, size_t size)
+{
+    for (unsigned i = 0; i < SESSION_SOCKETS; i++) {
+        if (s == &ep->warm[i] && session_stun(ep, now_us, i, from, bytes, size)) {
+            return;
+        }
+    }
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        if (size_probe_answered(c, now_us, bytes, size) ||
+            offer_to_engine(c, now_us, s, from, bytes, size)) {
+            return;
+        }
+    }
+}
+
+static struct eyelet_conn *find_link(struct eyelet_endpoint *ep, const uint8_t *bytes, size_t size)
+{
+    const uint8_t *cid;
+    size_t cid_bytes;
+    bool is_initial;
+    if (!link_datagram_cid(bytes, size, &cid, &cid_bytes, &is_initial)) {
+        return NULL;
+    }
+    struct eyelet_conn *last = ep->last_heard;
+    if (last != NULL && last->link != NULL && link_has_cid(last->link, cid, cid_bytes)) {
+        return last;
+    }
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        if (c->link != NULL && c->state != CONN_ENDED && link_has_cid(c->link, cid, cid_bytes)) {
+            ep->last_heard = c;
+            return c;
+        }
+    }
+    return NULL; /* no dial has announced it */
+}
+
+static void receive_link(struct eyelet_endpoint *ep, uint64_t now_us, const struct udp_socket *s,
+                         const struct stun_addr *from, const uint8_t *bytes, size_t size)
+{
+    struct eyelet_conn *conn = find_link(ep, bytes, size);
+    if (conn == NULL || conn->state == CONN_ENDED) {
+        return;
+    }
+    (void)link_input(conn->link, now_us, bytes, size);
+    if (conn->punch != NULL && conn->has_path && stun_addr_equal(&conn->pair.remote, from) &&
+        conn->sockets[conn->pair.socket] == s) {
+        punch_heard_link(conn->punch, now_us, &conn->pair);
+    }
+}
+
+void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_socket *s)
+{
+    for (int round = 0; round < RECEIVE_ROUNDS; round++) {
+        struct stun_addr from;
+        size_t segment;
+        ssize_t got = udp_receive(s, ep->rx, &from, &segment);
+        if (got < 0) {
+            break;
+        }
+        for (size_t at = 0; at < (size_t)got; at += segment) {
+            size_t size = (size_t)got - at < segment ? (size_t)got - at : segment;
+            if (stun_is_message(ep->rx + at, size)) {
+                receive_stun(ep, now_us, s, &from, ep->rx + at, size);
+            } else {
+                receive_link(ep, now_us, s, &from, ep->rx + at, size);
+            }
+        }
+        if (ep->last_heard != NULL) {
+            traffic_flush(ep->last_heard, now_us); /* acknowledgements must not wait for the rest */
+        }
+    }
+}
+
+/* ---- the size of a path's datagrams ---- */
+
+void traffic_start_size_probe(struct eyelet_conn *conn, uint64_t now_us)
+{
+    conn->datagram_bytes = LINK_MIN_DATAGRAM_BYTES;
+    if (conn->link == NULL) {
+        return;
+    }
+    conn->probe.pair = conn->pair;
+    conn->probe.tries = 0;
+    conn->probe.next_us = now_us;
+    identity_random(NULL, conn->probe.transaction, sizeof conn->probe.transaction);
+    traffic_size_probe(conn, now_us);
+}
+
+/* A connectivity check as long as the largest datagram: whoever answers it has received it whole.
+ */
+void traffic_size_probe(struct eyelet_conn *conn, uint64_t now_us)
+{
+    static const uint8_t zeros[LINK_MAX_DATAGRAM_BYTES];
+    enum { INTEGRITY_AND_FINGERPRINT_BYTES = 24 + 8, ATTRIBUTE_HEADER_BYTES = 4 };
+    uint8_t packet[LINK_MAX_DATAGRAM_BYTES];
+    char username[2 * DIAL_UFRAG_BYTES + 2];
+    const struct dial_keys *k = &conn->keys;
+    const char *mine = conn->caller ? k->caller_ufrag : k->callee_ufrag;
+    const char *theirs = conn->caller ? k->callee_ufrag : k->caller_ufrag;
+    const char *password = conn->caller ? k->callee_password : k->caller_password;
+    if (conn->probe.tries++ == PROBE_TRIES) {
+        conn->probe.next_us = UINT64_MAX; /* the path carries small datagrams only */
+        return;
+    }
+    conn->probe.next_us = now_us + PROBE_WAIT_US * conn->probe.tries;
+    size_t at = strlen(theirs);
+    memcpy(username, theirs, at);
+    username[at++] = ':';
+    memcpy(username + at, mine, strlen(mine));
+    at += strlen(mine);
+    struct stun_builder b;
+    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, conn->probe.transaction);
+    stun_add_bytes(&b, STUN_USERNAME, username, at);
+    stun_add_u32(&b, STUN_PRIORITY, 1);
+    stun_add_u64(&b, conn->caller ? STUN_ICE_CONTROLLING : STUN_ICE_CONTROLLED, 1);
+    stun_add_bytes(&b, STUN_PADDING, zeros,
+                   sizeof packet - b.size - ATTRIBUTE_HEADER_BYTES -
+                       INTEGRITY_AND_FINGERPRINT_BYTES);
+    stun_add_integrity(&b, (const uint8_t *)password, strlen(password));
+    stun_add_fingerprint(&b);
+    size_t size = stun_finish(&b);
+    if (size > 0 && conn->sockets[conn->probe.pair.socket] != NULL) {
+        (void)udp_send(conn->sockets[conn->probe.pair.socket], &conn->probe.pair.remote, 0, packet,
+                       size, size);
+    }
+}
+
+/* ---- out ---- */
+
+static const char *local_text(enum punch_technique technique)
+{
+    switch (technique) {
+    case PUNCH_TECHNIQUE_PRIVATE:
+        return "host";
+    case PUNCH_TECHNIQUE_PEER_REFLEXIVE:
+        return "prflx";
+    case PUNCH_TECHNIQUE_PREDICTED:
+        return "predicted";
+    case PUNCH_TECHNIQUE_PORT_MAPPED:
+        return "portmap";
+    default:
+        return "srflx";
+    }
+}
+
+static void new_path(struct eyelet_conn *conn, uint64_t now_us, const struct punch_event *event)
+{
+    char text[STUN_ADDR_TEXT_BYTES];
+    bool moved = !conn->has_path || conn->pair.socket != event->pair.socket ||
+                 !stun_addr_equal(&conn->pair.remote, &event->pair.remote);
+    conn->technique = event->technique;
+    conn->pair = event->pair;
+    conn->path.direct = true;
+    conn->path.local = local_text(event->technique);
+    conn->path.remote_bytes = udp_sockaddr(&event->pair.remote, &conn->path.remote);
+    conn->path.rtt_us = (uint32_t)(event->rtt_us < UINT32_MAX ? event->rtt_us : UINT32_MAX);
+    conn->path.since_dial_us = now_us - conn->began_us;
+    conn->has_path = true;
+    conn->news |= CONN_NEWS_PATH;
+    endpoint_log(conn->ep, EYELET_LOG_INFO, "direct path to %s (%s) after %llu ms",
+                 stun_addr_text(&event->pair.remote, text), punch_technique_text(event->technique),
+                 (unsigned long long)(conn->path.since_dial_us / 1000));
+    conn_report(conn, wire_Outcome_OUTCOME_DIRECT);
+    if (conn->bare && conn->state == CONN_PUNCHING) {
+        /* The peer's own check must still find the engine at home. */
+        conn->bare_ready_us = now_us + 2 * event->rtt_us + 20000;
+    } else if (moved) {
+        traffic_start_size_probe(conn, now_us);
+    }
+}
+
+static void open_socket(struct eyelet_conn *conn, uint64_t now_us, unsigned index)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    struct udp_socket *s =
+        index < PUNCH_MAX_SOCKETS && conn->sockets[index] == NULL ? calloc(1, sizeof *s) : NULL;
+    if (s == NULL || udp_open(s) != 0) {
+        free(s);
+        punch_remove_socket(conn->punch, now_us, index);
+        return;
+    }
+    (void)endpoint_watch(ep, s->fd, false, s);
+    conn->sockets[index] = s;
+    struct stun_addr local = ep->session.hosts[0];
+    local.port = s->port;
+    punch_add_socket(conn->punch, now_us, index, &local);
+}
+
+static void punching_failed(struct eyelet_conn *conn, const struct punch_event *event)
+{
+    const char *remedy = punch_failure_remedy(event->failure);
+    conn_fail(conn, EYELET_ERR_NO_PATH, "no direct path: %s%s%s%s%s",
+              punch_failure_text(event->failure), event->error != 0 ? ": " : "",
+              event->error != 0 ? strerror(event->error) : "", remedy[0] != '\0' ? ". " : "",
+              remedy);
+}
+
+static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
+{
+    struct punch_event event;
+    wire_Note note;
+    while (conn->punch != NULL && punch_poll_event(conn->punch, &event)) {
+        switch (event.kind) {
+        case PUNCH_EVENT_PATH:
+            new_path(conn, now_us, &event);
+            break;
+        case PUNCH_EVENT_WANT_SOCKET:
+            open_socket(conn, now_us, event.socket);
+            break;
+        case PUNCH_EVENT_NOTE:
+            if (notes_to_wire(&event.note, &note)) {
+                calls_send_note(conn, &note);
+            }
+            break;
+        case PUNCH_EVENT_PATH_LOST:
+            conn->has_path = false;
+            endpoint_log(conn->ep, EYELET_LOG_WARN, "the path was lost; punching again");
+            break;
+        case PUNCH_EVENT_FAILED:
+            punching_failed(conn, &event);
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static void flush_engine(struct eyelet_conn *conn, uint64_t now_us)
+{
+    uint8_t packet[PUNCH_MAX_PACKET_BYTES];
+    struct punch_out out;
+    follow_engine(conn, now_us);
+    while (conn->punch != NULL && punch_output(conn->punch, now_us, &out, packet)) {
+        struct udp_socket *s = conn->sockets[out.pair.socket];
+        int error =
+            s == NULL ? EBADF : udp_send(s, &out.pair.remote, out.ttl, packet, out.size, out.size);
+        punch_sent(conn->punch, now_us, &out, error);
+        follow_engine(conn, now_us);
+    }
+}
+
+/* False: the socket is full, and the batch is kept. */
+static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, size_t bytes, size_t segment)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    struct punch_pair routes[PUNCH_MAX_ROUTES];
+    size_t count = punch_routes(conn->punch, now_us, routes);
+    for (size_t i = 0; i < count; i++) {
+        struct udp_socket *s = conn->sockets[routes[i].socket];
+        if (s == NULL) {
+            continue;
+        }
+        int error = udp_send(s, &routes[i].remote, 0, ep->tx, bytes, segment);
+        if (error == EAGAIN && count == 1) {
+            ep->unsent = (struct unsent){
+                .conn = conn, .pair = routes[i], .bytes = bytes, .segment_bytes = segment};
+            endpoint_rewatch(ep, s->fd, true, s);
+            return false;
+        }
+    }
+    return true;
+}
+
+void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct unsent u = ep->unsent;
+    (void)now_us;
+    if (u.bytes == 0) {
+        return;
+    }
+    struct udp_socket *s = u.conn->sockets[u.pair.socket];
+    if (s != NULL && udp_send(s, &u.pair.remote, 0, ep->tx, u.bytes, u.segment_bytes) == EAGAIN) {
+        endpoint_rewatch(ep, s->fd, true, s);
+        return;
+    }
+    ep->unsent = (struct unsent){0};
+}
+
+static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    bool up = conn->punch != NULL && punch_has_route(conn->punch, now_us);
+    if (up != conn->path_up) {
+        conn->path_up = up;
+        link_set_path(conn->link, now_us, up, conn->datagram_bytes);
+    }
+    for (int round = 0; up && ep->unsent.bytes == 0; round++) {
+        if (round == OUTPUT_ROUNDS) {
+            endpoint_wake(ep);
+            break;
+        }
+        size_t segment;
+        size_t bytes = link_output(conn->link, now_us, ep->tx, sizeof ep->tx, &segment);
+        if (bytes == 0 || !send_batch(conn, now_us, bytes, segment)) {
+            break;
+        }
+    }
+}
+
+static void link_ended(struct eyelet_conn *conn)
+{
+    const struct link_close_reason *r = link_close_reason(conn->link);
+    conn->code = r->code;
+    switch (r->kind) {
+    case LINK_CLOSE_LOCAL:
+    case LINK_CLOSE_PEER:
+        snprintf(conn->why, sizeof conn->why, "%s", r->text);
+        conn_end(conn);
+        break;
+    case LINK_CLOSE_WRONG_PEER:
+        conn_fail(conn, EYELET_ERR_WRONG_PEER,
+                  "somebody answered who does not hold the key of this peer");
+        break;
+    case LINK_CLOSE_IDLE:
+        conn_fail(conn, EYELET_ERR_TIMEOUT, "the peer has fallen silent");
+        break;
+    default:
+        conn_fail(conn, EYELET_ERR_PROTOCOL, "the encrypted link failed: %s", r->text);
+        break;
+    }
+}
+
+static void follow_link(struct eyelet_conn *conn)
+{
+    if (conn->state == CONN_PUNCHING && link_is_established(conn->link)) {
+        conn->state = CONN_OPEN;
+        conn->was_open = true;
+        conn->news |= CONN_NEWS_CONNECTED;
+    }
+    if (conn->state != CONN_ENDING && link_close_reason(conn->link)->kind != LINK_CLOSE_NONE) {
+        link_ended(conn);
+    }
+}
+
+void traffic_flush(struct eyelet_conn *conn, uint64_t now_us)
+{
+    if (conn->state == CONN_ENDED || conn->state < CONN_PUNCHING) {
+        return;
+    }
+    flush_engine(conn, now_us);
+    if (conn->link != NULL && conn->state != CONN_ENDED) {
+        flush_link(conn, now_us);
+        follow_link(conn);
+    }
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a session keeps warm over UDP: the attested mapping of the data socket (keepalives with
+ * integrity), the mapping of the bare socket, and the NAT profile. */
+#ifndef PEER_WARM_H
+#define PEER_WARM_H
+
+#include "peer/session.h"
+
+void warm_start(struct eyelet_endpoint *ep, uint64_t now_us);
+void warm_stop(struct session *s);
+void warm_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us);
+uint64_t warm_next_timeout(const struct session *s);
+
+#endif
