@@ -17,7 +17,7 @@
 #define STUN_HEADER_BYTES      20
 #define STUN_TRANSACTION_BYTES 12
 #define STUN_MAGIC_COOKIE      0x2112A442u
-#define STUN_MAX_MESSAGE_BYTES 1280 /* we neither send nor accept larger ones */
+#define STUN_MAX_MESSAGE_BYTES 1500 /* we neither send nor accept larger ones */
 #define STUN_MAX_UNKNOWN       8
 
 /* Message types: method and class combined (RFC 8489, 5). */
