@@ -10,14 +10,18 @@
 #define PUNCH_BUDGET_UNATTESTED   5  /* packets a dial to an address that nobody has attested */
 #define PUNCH_BUDGET_ADDRESSES    64 /* remembered at once, over all dials */
 /* Over all dials: packets to one IP that has not answered, in any 10 seconds. */
-#define PUNCH_BUDGET_PER_IP_10_S  200
+#define PUNCH_BUDGET_PER_IP_10_S 200
+
+/* Any 10 seconds touch at most three slots of 5. */
+#define PUNCH_BUDGET_SLOTS   3
+#define PUNCH_BUDGET_SLOT_US 5000000u
 
 /* Shared by all dials of a host. Zero-initialised is ready. */
 struct punch_budget {
     struct {
-        struct stun_addr ip; /* address part counts */
-        uint64_t window_start_us;
-        uint32_t sent;
+        struct stun_addr ip;               /* address part counts */
+        uint64_t slot;                     /* number of the newest slot */
+        uint32_t sent[PUNCH_BUDGET_SLOTS]; /* sent[0] is the newest */
     } to[PUNCH_BUDGET_ADDRESSES];
 };
 

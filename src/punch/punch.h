@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The punching engine of one dial: candidates, plan, checks, paths, consent. It has no clock, socket,
- * allocator or random source: the caller brings memory, says what time it is, carries datagrams
- * in and out, and is asked for sockets by event.
+/* The punching engine of one dial: candidates, plan, checks, paths, consent. It has no clock,
+ * socket, allocator or random source: the caller brings memory, says what time it is, carries
+ * datagrams in and out, and is asked for sockets by event.
  *
  *    WAITING --punch_start--> PUNCHING --own check answered--> CONNECTED --consent lost--> PUNCHING
  *                                 \__ deadline, nothing left to try __> FAILED
@@ -10,8 +10,11 @@
  * candidates can answer them. The order in which they leave (DESIGN: the opener order):
  *   caller: low-TTL openers only, until it hears the callee; then full TTL, at once
  *   callee: full TTL from start_at, when the caller's opener has left the caller's NAT
- *   after 300 ms of silence: both at full TTL, and each asks the other to send first (reverse punch)
- * Retries per pair after 20, 60, 140, 300 ms, then every 500 ms, within the budgets of budget.h.
+ *   after 300 ms of silence each asks the other to send first (reverse punch). A caller that is
+ * asked knows that the callee's NAT is open to it, and goes to full TTL; one that hears nothing at
+ * all does so after 2.5 s. A caller whose NAT gives each destination another port uses full TTL at
+ * once. Retries per pair after 20, 60, 140, 300 ms, then every 500 ms, within the budgets of
+ * budget.h.
  *
  * Times: microseconds of any monotonic clock, wherever it starts. */
 #ifndef PUNCH_PUNCH_H
@@ -22,63 +25,69 @@
 #include "punch/budget.h"
 #include "stun/stun.h"
 
-#define PUNCH_MAX_SOCKETS     4
-#define PUNCH_MAX_CANDIDATES  24 /* remote, signalled and peer-reflexive together */
-#define PUNCH_MAX_PAIRS       96
-#define PUNCH_MAX_ROUTES      3  /* copies of a link packet before a pair is proven */
-#define PUNCH_MAX_BOUNCE      8
+#define PUNCH_MAX_SOCKETS      4
+#define PUNCH_MAX_CANDIDATES   24 /* remote, signalled and peer-reflexive together */
+#define PUNCH_MAX_PAIRS        96
+#define PUNCH_MAX_ROUTES       3 /* copies of a link packet before a pair is proven */
+#define PUNCH_MAX_BOUNCE       8
 #define PUNCH_MAX_PACKET_BYTES 256 /* no check of ours is larger */
-#define PUNCH_MAX_CREDENTIAL  256 /* RFC 8445, 5.3 */
-#define PUNCH_SILENCE_US      300000u
-#define PUNCH_DATA_SOCKET     0 /* the warm socket, whose public address the coordinates name */
-#define PUNCH_FRESH_SOCKET    1 /* asked for by PUNCH_EVENT_WANT_SOCKET where prediction needs it */
+#define PUNCH_MAX_CREDENTIAL   256 /* RFC 8445, 5.3 */
+#define PUNCH_SILENCE_US       300000u
+#define PUNCH_DATA_SOCKET      0 /* the warm socket, whose public address the coordinates name */
+#define PUNCH_FRESH_SOCKET     1 /* asked for by PUNCH_EVENT_WANT_SOCKET where prediction needs it */
 
 enum punch_kind { /* of a remote candidate */
-    PUNCH_HOST = 1,
-    PUNCH_SERVER_REFLEXIVE = 2,
-    PUNCH_PORT_MAPPED = 3,
-    PUNCH_PEER_REFLEXIVE = 4, /* learned from a check's source address */
-    PUNCH_PREDICTED = 5,
+                  PUNCH_HOST = 1,
+                  PUNCH_SERVER_REFLEXIVE = 2,
+                  PUNCH_PORT_MAPPED = 3,
+                  PUNCH_PEER_REFLEXIVE = 4, /* learned from a check's source address */
+                  PUNCH_PREDICTED = 5,
 };
 
 /* How the winning pair came about. On the wire in HolepunchingComplete: never renumber. */
 enum punch_technique {
     PUNCH_TECHNIQUE_NONE = 0,
-    PUNCH_TECHNIQUE_PRIVATE = 1,       /* private address, same LAN */
-    PUNCH_TECHNIQUE_PUBLIC = 2,        /* the published public address */
-    PUNCH_TECHNIQUE_PEER_REFLEXIVE = 3,/* the peer's check came from an address nobody had told us */
-    PUNCH_TECHNIQUE_PREDICTED = 4,     /* port predicted from samples */
+    PUNCH_TECHNIQUE_PRIVATE = 1, /* private address, same LAN */
+    PUNCH_TECHNIQUE_PUBLIC = 2,  /* the published public address */
+    PUNCH_TECHNIQUE_PEER_REFLEXIVE =
+        3,                         /* the peer's check came from an address nobody had told us */
+    PUNCH_TECHNIQUE_PREDICTED = 4, /* port predicted from samples */
     PUNCH_TECHNIQUE_PORT_MAPPED = 5,
 };
 
 enum punch_failure {
     PUNCH_FAILURE_NONE = 0,
-    PUNCH_FAILURE_NO_CANDIDATES,   /* the peer gave no address that could be tried */
-    PUNCH_FAILURE_LINK_DOWN,       /* no bounce server answered us, and the peer did not either */
-    PUNCH_FAILURE_SEND,            /* every send failed: errno of the last in the event */
-    PUNCH_FAILURE_NO_ANSWER,       /* all was tried, nothing of the peer ever arrived */
-    PUNCH_FAILURE_ONE_WAY,         /* the peer's checks arrived, our own were never answered */
-    PUNCH_FAILURE_UNPREDICTABLE,   /* a NAT gives every destination another, unpredictable port */
-    PUNCH_FAILURE_CONSENT_LOST,    /* was connected; nothing heard for 30 s, and punching again failed */
+    PUNCH_FAILURE_NO_CANDIDATES, /* the peer gave no address that could be tried */
+    PUNCH_FAILURE_LINK_DOWN,     /* no bounce server answered us, and the peer did not either */
+    PUNCH_FAILURE_SEND,          /* every send failed: errno of the last in the event */
+    PUNCH_FAILURE_NO_ANSWER,     /* all was tried, nothing of the peer ever arrived */
+    PUNCH_FAILURE_ONE_WAY,       /* the peer's checks arrived, our own were never answered */
+    PUNCH_FAILURE_UNPREDICTABLE, /* a NAT gives every destination another, unpredictable port */
+    PUNCH_FAILURE_CONSENT_LOST,  /* was connected; nothing heard for 30 s, and punching again failed
+                                  */
 };
 
 struct punch_config {
-    bool caller; /* also ICE-controlling */
+    bool caller;                                /* also ICE-controlling */
     const char *local_ufrag, *local_password;   /* copied */
-    const char *remote_ufrag, *remote_password; /* copied */
-    struct nat_profile profile;   /* ours, as cached; mapping unknown if no bounce server answered */
-    struct stun_addr bounce[PUNCH_MAX_BOUNCE];  /* for fresh samples */
+    const char *remote_ufrag, *remote_password; /* copied; NULL: punch_set_remote_credentials */
+    struct nat_profile profile; /* ours, as cached; mapping unknown if no bounce server answered */
+    struct stun_addr bounce[PUNCH_MAX_BOUNCE]; /* for fresh samples */
     size_t bounce_count;
-    uint8_t opener_ttl;           /* leaves our own NAT and dies before the peer's; 0 = 2 */
-    uint64_t give_up_after_us;    /* from punch_start; 0 = 10 s */
-    struct punch_budget *budget;  /* shared by all dials of a host; outlives the engine */
+    uint8_t opener_ttl;          /* leaves our own NAT and dies before the peer's; 0 = 2 */
+    uint64_t give_up_after_us;   /* from punch_start; 0 = 10 s */
+    struct punch_budget *budget; /* shared by all dials of a host; outlives the engine */
     void (*random)(void *context, uint8_t *out, size_t bytes);
     void *random_context;
 };
 
 struct punch;
 size_t punch_size(void); /* bytes that punch_init needs, aligned for any type */
+/* NULL: local credentials or random source missing, or credentials too long for a check. */
 struct punch *punch_init(void *memory, const struct punch_config *config, uint64_t now_us);
+/* For a peer whose credentials come after its first checks. False: too long for a check. */
+bool punch_set_remote_credentials(struct punch *p, uint64_t now_us, const char *ufrag,
+                                  const char *password);
 
 /* ---- what is known; each may come at any time, also after punch_start ---- */
 
@@ -93,8 +102,8 @@ void punch_add_remote(struct punch *p, uint64_t now_us, enum punch_kind kind,
                       const struct stun_addr *addr, bool attested);
 void punch_set_remote_profile(struct punch *p, uint64_t now_us, const struct nat_profile *theirs);
 
-/* Sending begins at start_at_us (callee: arrival of the dial + opener_due; caller: now). A check that
- * arrives earlier is answered all the same. */
+/* Sending begins at start_at_us (callee: arrival of the dial + opener_due; caller: now). A check
+ * that arrives earlier is answered all the same. */
 void punch_start(struct punch *p, uint64_t now_us, uint64_t start_at_us);
 
 /* ---- datagrams ---- */
@@ -118,21 +127,23 @@ struct punch_out {
 /* The next datagram to send now; false: none until an input or punch_next_timeout. */
 bool punch_output(struct punch *p, uint64_t now_us, struct punch_out *out,
                   uint8_t buffer[static PUNCH_MAX_PACKET_BYTES]);
-/* What sending it returned: 0 or an errno. Errors are news about one pair, never the end of others. */
+/* What sending it returned: 0 or an errno. Errors are news about one pair, never the end of others.
+ */
 void punch_sent(struct punch *p, uint64_t now_us, const struct punch_out *out, int error);
 
 uint64_t punch_next_timeout(const struct punch *p); /* UINT64_MAX: none */
 void punch_handle_timeout(struct punch *p, uint64_t now_us);
 
-/* Where a link packet goes now: one proven pair; before that up to PUNCH_MAX_ROUTES usable pairs and,
- * for the callee only once start_at has come, pairs of its first burst (never unattested addresses
- * that nobody has been heard from). 0: nowhere yet. Counts against the budget of such pairs. */
+/* Where a link packet goes now: one proven pair; before that up to PUNCH_MAX_ROUTES usable pairs
+ * and, for the callee only once start_at has come, pairs of its first burst (never unattested
+ * addresses that nobody has been heard from). 0: nowhere yet. Counts against the budget of such
+ * pairs. */
 size_t punch_routes(struct punch *p, uint64_t now_us,
                     struct punch_pair routes[static PUNCH_MAX_ROUTES]);
 /* True if punch_routes would name a pair now; counts nothing. */
 bool punch_has_route(const struct punch *p, uint64_t now_us);
-/* An authentic link packet arrived on a pair: consent is renewed as little as RFC 7675 allows (not at
- * all), but a proven pair that carries data needs no keepalive of its own. */
+/* An authentic link packet arrived on a pair: consent is renewed as little as RFC 7675 allows (not
+ * at all), but a proven pair that carries data needs no keepalive of its own. */
 void punch_heard_link(struct punch *p, uint64_t now_us, const struct punch_pair *pair);
 
 /* ---- the dial channel: sealed and carried by the caller of this room ---- */
@@ -141,9 +152,9 @@ enum punch_note_kind { PUNCH_NOTE_SAMPLES = 1, PUNCH_NOTE_PLAN = 2, PUNCH_NOTE_S
 
 struct punch_note {
     enum punch_note_kind kind;
-    struct nat_samples samples;  /* SAMPLES */
-    struct nat_profile profile;  /* SAMPLES */
-    struct {                     /* PLAN: from the callee, what the caller shall do */
+    struct nat_samples samples; /* SAMPLES */
+    struct nat_profile profile; /* SAMPLES */
+    struct {                    /* PLAN: from the callee, what the caller shall do */
         enum punch_technique technique;
         struct stun_addr target; /* address part */
         uint16_t ports[NAT_MAX_PREDICTED];
@@ -159,13 +170,13 @@ void punch_note_input(struct punch *p, uint64_t now_us, const struct punch_note 
 
 enum punch_event_kind {
     PUNCH_EVENT_NONE = 0,
-    PUNCH_EVENT_USABLE,       /* first authenticated check of the peer on pair */
-    PUNCH_EVENT_PROVEN,       /* our own check on pair was answered: pair, technique, rtt_us */
-    PUNCH_EVENT_PATH,         /* link packets now go by pair (the first, or a better one) */
-    PUNCH_EVENT_WANT_SOCKET,  /* open and bind one, then punch_add_socket(socket) */
-    PUNCH_EVENT_NOTE,         /* seal and carry note to the peer */
-    PUNCH_EVENT_PATH_LOST,    /* consent expired; punching has begun again */
-    PUNCH_EVENT_FAILED,       /* failure, error; a late check of the peer can still revive it */
+    PUNCH_EVENT_USABLE,      /* first authenticated check of the peer on pair */
+    PUNCH_EVENT_PROVEN,      /* our own check on pair was answered: pair, technique, rtt_us */
+    PUNCH_EVENT_PATH,        /* link packets now go by pair (the first, or a better one) */
+    PUNCH_EVENT_WANT_SOCKET, /* open and bind one, then punch_add_socket(socket) */
+    PUNCH_EVENT_NOTE,        /* seal and carry note to the peer */
+    PUNCH_EVENT_PATH_LOST,   /* consent expired; punching has begun again */
+    PUNCH_EVENT_FAILED,      /* failure, error; a late check of the peer can still revive it */
 };
 
 struct punch_event {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Asks bounce servers from given sockets and collects what they saw: STUN Binding requests with
- * punching-speed retries; servers that do not answer delay nothing. Same rules as punch.h: no clock, no
- * socket, no allocation. Feeds nat_profile_from (registration) and nat_samples (fresh samples). */
+ * punching-speed retries; servers that do not answer delay nothing. Same rules as punch.h: no
+ * clock, no socket, no allocation. Feeds nat_profile_from (registration) and nat_samples (fresh
+ * samples). */
 #ifndef PUNCH_SURVEY_H
 #define PUNCH_SURVEY_H
 

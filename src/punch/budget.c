@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "punch/budget.h"
+
+#include <string.h>
+
+static uint32_t total(const struct punch_budget *b, size_t i)
+{
+    uint32_t sum = 0;
+
+    for (size_t k = 0; k < PUNCH_BUDGET_SLOTS; k++)
+        sum += b->to[i].sent[k];
+    return sum;
+}
+
+static void turn(struct punch_budget *b, size_t i, uint64_t slot)
+{
+    /* A clock that went back must neither free the budget nor block it for ever. */
+    if (slot < b->to[i].slot) {
+        b->to[i].slot = slot;
+        return;
+    }
+    for (; b->to[i].slot < slot && total(b, i) > 0; b->to[i].slot++) {
+        for (size_t k = PUNCH_BUDGET_SLOTS - 1; k > 0; k--)
+            b->to[i].sent[k] = b->to[i].sent[k - 1];
+        b->to[i].sent[0] = 0;
+    }
+    b->to[i].slot = slot;
+}
+
+static size_t entry(struct punch_budget *b, uint64_t slot, const struct stun_addr *to)
+{
+    size_t least = 0;
+    uint32_t least_sent = UINT32_MAX;
+
+    for (size_t i = 0; i < PUNCH_BUDGET_ADDRESSES; i++) {
+        if (b->to[i].ip.family != STUN_NO_FAMILY && stun_addr_same_ip(&b->to[i].ip, to))
+            return i;
+    }
+    /* The address that was sent least is forgotten: whoever spreads over many addresses gains
+     * little at each, and one that is near its limit stays known. */
+    for (size_t i = 0; i < PUNCH_BUDGET_ADDRESSES; i++) {
+        turn(b, i, slot);
+        if (b->to[i].ip.family == STUN_NO_FAMILY) {
+            least = i;
+            break;
+        }
+        if (total(b, i) < least_sent) {
+            least = i;
+            least_sent = total(b, i);
+        }
+    }
+    memset(&b->to[least], 0, sizeof(b->to[least]));
+    b->to[least].ip = *to;
+    b->to[least].slot = slot;
+    return least;
+}
+
+bool punch_budget_take(struct punch_budget *b, uint64_t now_us, const struct stun_addr *to)
+{
+    uint64_t slot = now_us / PUNCH_BUDGET_SLOT_US;
+    size_t i = entry(b, slot, to);
+
+    turn(b, i, slot);
+    if (total(b, i) >= PUNCH_BUDGET_PER_IP_10_S)
+        return false;
+    b->to[i].sent[0]++;
+    return true;
+}
+
+void punch_budget_answered(struct punch_budget *b, const struct stun_addr *to)
+{
+    for (size_t i = 0; i < PUNCH_BUDGET_ADDRESSES; i++) {
+        if (b->to[i].ip.family != STUN_NO_FAMILY && stun_addr_same_ip(&b->to[i].ip, to))
+            memset(&b->to[i], 0, sizeof(b->to[i]));
+    }
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Consent (RFC 7675): the peer goes on wanting our packets as long as it answers checks. */
+#include "punch/engine.h"
+
+#define INTERVAL_US (5 * SECOND)
+#define EXPIRY_US   (30 * SECOND)
+
+static void schedule(struct punch *p)
+{
+    uint8_t dice[2];
+
+    /* 5 s +- 20 %, so that a host's many paths do not fall into step. */
+    p->random(p->random_context, dice, sizeof(dice));
+    p->consent_due_us = p->now_us + INTERVAL_US * 8 / 10 +
+                        (uint64_t)(dice[0] * 256u + dice[1]) * (INTERVAL_US * 4 / 10) / 65535u;
+}
+
+void consent_lose(struct punch *p)
+{
+    struct pair *selected = &p->pairs[p->selected];
+    struct punch_event *event = engine_event(p, PUNCH_EVENT_PATH_LOST);
+
+    if (event != NULL) {
+        event->pair.socket = selected->socket;
+        event->pair.remote = selected->remote;
+    }
+    p->selected = NO_PAIR;
+    p->state = PUNCHING;
+    p->start_us = p->now_us;
+    p->deadline_us = p->now_us + p->give_up_after_us;
+    p->silence_due_us = p->now_us + PUNCH_SILENCE_US;
+    p->heard_any = false;
+    p->restarts = 0;
+    p->nominate_due_us = NEVER;
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        struct pair *pair = &p->pairs[i];
+
+        if (!pair->used)
+            continue;
+        /* Where the peer has been before, it may be looked for again. */
+        pair->attested = pair_trusted(pair);
+        pair->heard = pair->proven = pair->nominate = false;
+        pair->nominated = 0;
+        pair->link_copies = 0;
+        pair->last_full_us = NEVER;
+        pair->tries_left = pair->kind == PUNCH_PREDICTED ? 2 : UINT8_MAX;
+        pair_begin(p, pair, p->now_us);
+    }
+}
+
+void consent_begin(struct punch *p)
+{
+    p->consent_until_us = p->now_us + EXPIRY_US;
+    schedule(p);
+}
+
+void consent_answered(struct punch *p)
+{
+    p->consent_until_us = p->now_us + EXPIRY_US;
+}
+
+void consent_advance(struct punch *p)
+{
+    if (p->state != CONNECTED)
+        return;
+    if (p->now_us >= p->consent_until_us) {
+        consent_lose(p);
+        return;
+    }
+    if (p->now_us >= p->consent_due_us) {
+        p->pairs[p->selected].triggered = true;
+        p->pairs[p->selected].next_us = p->now_us;
+        schedule(p);
+    }
+}
+
+uint64_t consent_next(const struct punch *p)
+{
+    if (p->state != CONNECTED)
+        return NEVER;
+    return p->consent_due_us < p->consent_until_us ? p->consent_due_us : p->consent_until_us;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this room share: the engine's memory. Nobody outside includes this. */
+#ifndef PUNCH_ENGINE_H
+#define PUNCH_ENGINE_H
+
+#include "punch/plan.h"
+#include "punch/punch.h"
+#include "punch/survey.h"
+
+#define NEVER  UINT64_MAX
+#define MS     1000u
+#define SECOND 1000000u
+
+#define BURST_GAP_US  2000u  /* between packets that are not answers */
+#define PACE_US       20000u /* between first packets to pairs beyond the first burst */
+#define RETRY_GAPS    4
+#define RETRY_SLOW_US 500000u
+/* The caller speaks at full TTL without having heard anything: so late that the callee has started,
+ * even if the dial channel is dead. Earlier, its packets could poison the callee's NAT. */
+#define ALONE_US             2500000u
+#define NOMINATE_AFTER_US    100000u /* a better pair may still be proven */
+#define TRANSACTIONS         8       /* outstanding per pair; consent has up to 6 */
+#define ANSWERS              32
+#define EVENTS               32
+#define SEEN                 32
+#define UNPROVEN_LINK_COPIES 64
+#define NO_PAIR              UINT16_MAX
+
+enum state { WAITING, PUNCHING, CONNECTED, FAILED };
+
+struct transaction {
+    uint8_t id[STUN_TRANSACTION_BYTES];
+    uint64_t sent_us;
+    bool live;
+    bool controlling; /* the role that the request claimed */
+    bool nominating;
+};
+
+struct remote {
+    struct stun_addr addr;
+    uint8_t kind;
+    bool attested;
+    uint16_t sent_unheard; /* packets that went there before the peer was heard from there */
+};
+
+struct pair {
+    bool used;
+    uint8_t socket;
+    uint8_t kind; /* of the remote address */
+    struct stun_addr remote;
+    bool attested;
+    bool heard;  /* an authentic packet of the peer came in: usable */
+    bool proven; /* our own check was answered */
+    bool opens;  /* low TTL until heard, whatever the role: a hole that was planned */
+    bool triggered;
+    bool nominate;      /* controlling: send USE-CANDIDATE until answered */
+    uint32_t nominated; /* controlled: order number of the peer's nomination, 0 = none */
+    uint8_t tries;      /* in this round */
+    uint8_t tries_left; /* 255: no limit */
+    uint32_t sent;
+    uint32_t link_copies;
+    uint64_t round_us; /* first check of this round */
+    uint64_t next_us;
+    uint64_t last_full_us; /* last check at full TTL; NEVER if none */
+    uint64_t rtt_us;
+    struct transaction out[TRANSACTIONS];
+    uint8_t next_out;
+};
+
+struct answer {
+    struct punch_pair pair;
+    uint8_t transaction[STUN_TRANSACTION_BYTES];
+    uint16_t error; /* 0: success */
+    uint16_t unknown[STUN_MAX_UNKNOWN];
+    uint8_t unknown_count;
+};
+
+struct forecast {
+    bool wanted, surveying, opened, announced, decided;
+    struct survey survey;
+    uint64_t last_answer_us;
+    struct nat_samples mine, theirs;
+};
+
+struct punch {
+    enum state state;
+    bool caller, controlling;
+    uint8_t opener_ttl;
+    char local_ufrag[PUNCH_MAX_CREDENTIAL + 1], local_password[PUNCH_MAX_CREDENTIAL + 1];
+    char remote_ufrag[PUNCH_MAX_CREDENTIAL + 1], remote_password[PUNCH_MAX_CREDENTIAL + 1];
+    size_t local_ufrag_bytes, local_password_bytes, remote_ufrag_bytes, remote_password_bytes;
+    uint64_t tie_breaker;
+    struct nat_profile profile, their_profile;
+    struct stun_addr bounce[PUNCH_MAX_BOUNCE];
+    size_t bounce_count;
+    uint64_t give_up_after_us;
+    struct punch_budget *budget;
+    void (*random)(void *context, uint8_t *out, size_t bytes);
+    void *random_context;
+
+    uint64_t now_us; /* never goes back */
+    bool started;
+    uint64_t start_us, deadline_us, silence_due_us;
+    bool loud; /* the caller may use full TTL */
+    bool heard_any, connected_before, asked_first;
+    uint8_t restarts; /* bursts repeated because the peer asked */
+
+    struct {
+        bool open;
+        struct stun_addr local;
+    } sockets[PUNCH_MAX_SOCKETS];
+    struct remote remotes[PUNCH_MAX_CANDIDATES];
+    size_t remote_count;
+    struct pair pairs[PUNCH_MAX_PAIRS];
+    uint16_t selected;
+    uint32_t nominations;
+    uint64_t nominate_due_us;
+
+    uint64_t first_sent_us; /* of the plain punch; NEVER before */
+    uint32_t plain_sent;
+    uint64_t pace_us, pace_new_us;
+    uint32_t sends_ok, sends_failed;
+    int last_error;
+
+    uint64_t consent_due_us, consent_until_us;
+
+    struct answer answers[ANSWERS];
+    size_t answer_first, answer_count;
+    struct punch_event events[EVENTS];
+    size_t event_first, event_count;
+    struct {
+        uint8_t id[STUN_TRANSACTION_BYTES];
+        struct stun_addr from;
+    } seen[SEEN]; /* the peer's requests, so that a copied one does not count from elsewhere */
+    size_t seen_next;
+
+    struct forecast forecast;
+};
+
+/* ---- punch.c ---- */
+void engine_advance(struct punch *p, uint64_t now_us);
+struct punch_event *engine_event(struct punch *p, enum punch_event_kind kind);
+void engine_hear(struct punch *p, uint16_t index); /* the peer was heard on this pair */
+void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us);
+
+/* ---- pairs.c ---- */
+struct remote *remote_find(struct punch *p, const struct stun_addr *addr);
+struct remote *remote_add(struct punch *p, enum punch_kind kind, const struct stun_addr *addr,
+                          bool attested);
+bool remote_ip_attested(const struct punch *p, const struct stun_addr *addr);
+const struct remote *remote_public(const struct punch *p, uint8_t family); /* best attested one */
+uint16_t pair_find(const struct punch *p, unsigned socket, const struct stun_addr *remote);
+uint16_t pair_add(struct punch *p, unsigned socket, enum punch_kind kind,
+                  const struct stun_addr *remote, bool attested);
+void pair_form(struct punch *p, unsigned socket, const struct remote *r);
+void pair_begin(struct punch *p, struct pair *pair, uint64_t at_us); /* a new round of checks */
+void pair_trigger(struct punch *p, struct pair *pair);
+unsigned pair_order(const struct pair *pair);
+bool pair_better(const struct pair *a, const struct pair *b); /* a carries rather than b */
+bool pair_planned(const struct pair *pair);                   /* not of the plain punch */
+enum punch_technique pair_technique(const struct pair *pair);
+bool pair_trusted(const struct pair *pair); /* somebody vouches for the address */
+void pair_select(struct punch *p);
+
+/* ---- checks.c ---- */
+size_t check_request(struct punch *p, struct pair *pair, uint8_t *buffer, size_t capacity);
+size_t check_answer(struct punch *p, const struct answer *a, uint8_t *buffer, size_t capacity);
+bool check_is_for_us(const struct punch *p, const struct stun_message *msg);
+uint32_t check_priority(unsigned type_preference, unsigned local_preference);
+struct transaction *check_find(struct punch *p, const uint8_t *id, uint16_t *pair);
+
+/* ---- consent.c ---- */
+void consent_begin(struct punch *p);
+void consent_advance(struct punch *p);
+void consent_lose(struct punch *p); /* the selected path is gone: punch again */
+void consent_answered(struct punch *p);
+uint64_t consent_next(const struct punch *p);
+
+/* ---- forecast.c: prediction ---- */
+void forecast_advance(struct punch *p);
+void forecast_socket(struct punch *p); /* the fresh socket is open */
+void forecast_socket_gone(struct punch *p);
+bool forecast_input(struct punch *p, const struct punch_pair *from, const struct stun_message *msg);
+bool forecast_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size_t capacity);
+void forecast_samples(struct punch *p, const struct punch_note *note);
+void forecast_plan(struct punch *p, const struct punch_note *note);
+uint64_t forecast_next(const struct punch *p);
+
+/* ---- outbox.c ---- */
+bool outbox_allows(struct punch *p, const struct stun_addr *to, unsigned reserve);
+void outbox_count(struct punch *p);
+uint64_t outbox_next(const struct punch *p);
+
+#endif

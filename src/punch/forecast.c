@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Prediction in the course of a dial: the fresh socket, its samples, the plan and its execution. */
+#include <string.h>
+
+#include "punch/engine.h"
+
+#define SURVEY_US    (2 * SECOND)
+#define ENOUGH_US    (100 * MS) /* after two answers, nobody waits longer for the others */
+#define BURST_OUT_US (20 * MS)
+#define WINDOW_TRIES 2
+
+static bool asked_all(const struct survey *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->asked[i].sent == 0)
+            return false;
+    }
+    return s->count > 0;
+}
+
+static size_t answers(const struct survey *s)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        count += s->asked[i].mapped.family != STUN_NO_FAMILY;
+    return count;
+}
+
+/* The first checks of the data socket make mappings too: they must not fall between the samples. */
+static uint64_t survey_gate(const struct punch *p)
+{
+    bool waiting = false;
+
+    if (!p->started || asked_all(&p->forecast.survey))
+        return 0;
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        if (p->pairs[i].used && p->pairs[i].sent == 0 && p->pairs[i].next_us != NEVER &&
+            !pair_planned(&p->pairs[i]))
+            waiting = true;
+    }
+    return waiting && p->now_us >= p->start_us ? p->start_us + BURST_OUT_US : 0;
+}
+
+static uint64_t samples_due(const struct punch *p)
+{
+    const struct forecast *f = &p->forecast;
+
+    return answers(&f->survey) >= 2 ? f->last_answer_us + ENOUGH_US : NEVER;
+}
+
+static void want_socket(struct punch *p)
+{
+    struct punch_event *event;
+
+    if (p->forecast.wanted || p->bounce_count == 0 || !p->sockets[PUNCH_DATA_SOCKET].open ||
+        plan_need(&p->profile) != PLAN_NEED_SAMPLES || (!p->caller && !p->started))
+        return;
+    p->forecast.wanted = true;
+    event = engine_event(p, PUNCH_EVENT_WANT_SOCKET);
+    if (event != NULL)
+        event->socket = PUNCH_FRESH_SOCKET;
+}
+
+static void take_samples(struct punch *p)
+{
+    struct forecast *f = &p->forecast;
+    struct punch_event *event;
+
+    if (!f->surveying || (!survey_done(&f->survey, p->now_us) && p->now_us < samples_due(p)))
+        return;
+    f->surveying = false;
+    survey_samples(&f->survey, PUNCH_FRESH_SOCKET, &f->mine);
+    if (f->mine.count == 0 || !p->caller)
+        return;
+    event = engine_event(p, PUNCH_EVENT_NOTE);
+    if (event != NULL) {
+        event->note.kind = PUNCH_NOTE_SAMPLES;
+        event->note.samples = f->mine;
+        event->note.profile = p->profile;
+    }
+}
+
+static void send_to(struct punch *p, unsigned socket, const struct stun_addr *to, bool opens,
+                    uint64_t at_us)
+{
+    const struct remote *known = remote_find(p, to);
+    uint16_t i = pair_find(p, socket, to);
+
+    if (!p->sockets[socket].open || !stun_addr_is_usable(to))
+        return;
+    if (i == NO_PAIR)
+        i = pair_add(p, socket, known != NULL ? known->kind : PUNCH_PREDICTED, to, true);
+    else if (p->pairs[i].heard || p->pairs[i].next_us != NEVER)
+        return;
+    if (i == NO_PAIR)
+        return;
+    p->pairs[i].opens = opens;
+    if (p->pairs[i].kind == PUNCH_PREDICTED)
+        p->pairs[i].tries_left = WINDOW_TRIES;
+    pair_begin(p, &p->pairs[i], at_us);
+}
+
+/* The hole of a caller or callee whose ports are predicted while the other's address is constant:
+ * right after the samples were asked for, so that it gets the very next port. */
+static void open_hole(struct punch *p)
+{
+    struct forecast *f = &p->forecast;
+    const struct remote *target;
+    enum plan_need theirs = plan_need(&p->their_profile);
+
+    if (f->opened || !p->started || !p->sockets[PUNCH_FRESH_SOCKET].open || !asked_all(&f->survey))
+        return;
+    if (theirs != PLAN_NEED_NOTHING && theirs != PLAN_NEED_UNKNOWN)
+        return;
+    target = remote_public(p, p->sockets[PUNCH_FRESH_SOCKET].local.family);
+    if (target == NULL)
+        return;
+    f->opened = true;
+    send_to(p, PUNCH_FRESH_SOCKET, &target->addr, true, p->now_us);
+}
+
+static void execute(struct punch *p, const struct plan_part *part, uint64_t at_us)
+{
+    unsigned socket = part->fresh_socket ? PUNCH_FRESH_SOCKET : PUNCH_DATA_SOCKET;
+    struct stun_addr to = part->target;
+
+    /* Whatever a peer says: guessed ports only where the mediator has seen that very peer. */
+    if (!remote_ip_attested(p, &part->target))
+        return;
+    for (size_t i = 0; i < part->port_count && i < NAT_MAX_PREDICTED; i++) {
+        to.port = part->ports[i];
+        send_to(p, socket, &to, part->opens_first, at_us + i * BURST_GAP_US);
+    }
+}
+
+static void announce(struct punch *p, const struct plan_part *part)
+{
+    struct punch_event *event = engine_event(p, PUNCH_EVENT_NOTE);
+
+    if (event == NULL)
+        return;
+    event->note.kind = PUNCH_NOTE_PLAN;
+    event->note.plan.technique = PUNCH_TECHNIQUE_PREDICTED;
+    event->note.plan.target = part->target;
+    memcpy(event->note.plan.ports, part->ports, part->port_count * sizeof(part->ports[0]));
+    event->note.plan.port_count = part->port_count;
+    event->note.plan.fresh_socket = part->fresh_socket;
+}
+
+static void decide(struct punch *p)
+{
+    struct forecast *f = &p->forecast;
+    struct plan_side mine = {.profile = p->profile, .public_addr = p->profile.public_addr};
+    struct plan_side theirs = {.profile = p->their_profile};
+    const struct remote *r;
+    struct plan plan;
+
+    if (p->caller || f->decided || !p->started || p->state != PUNCHING)
+        return;
+    mine.samples = f->mine;
+    theirs.samples = f->theirs;
+    r = remote_public(p, STUN_IPV4);
+    if (r != NULL)
+        theirs.public_addr = r->addr;
+    plan_make(&mine, &theirs, &plan);
+    if (plan.kind != PLAN_PREDICT)
+        return;
+    f->decided = true;
+    announce(p, &plan.theirs);
+    execute(p, &plan.mine, p->now_us);
+}
+
+void forecast_advance(struct punch *p)
+{
+    if (p->state == CONNECTED || p->state == FAILED)
+        return;
+    want_socket(p);
+    take_samples(p);
+    open_hole(p);
+    decide(p);
+}
+
+void forecast_socket(struct punch *p)
+{
+    struct forecast *f = &p->forecast;
+    const struct stun_addr *local = &p->sockets[PUNCH_FRESH_SOCKET].local;
+
+    if (!f->wanted || f->surveying || f->mine.count > 0)
+        return;
+    survey_init(&f->survey, p->now_us + SURVEY_US);
+    for (size_t i = 0; i < p->bounce_count; i++) {
+        struct survey_question q = {
+            .socket = PUNCH_FRESH_SOCKET, .local = *local, .server = p->bounce[i]};
+
+        if (local->family == STUN_NO_FAMILY || local->family == p->bounce[i].family)
+            survey_ask(&f->survey, p->now_us, &q, p->random, p->random_context);
+    }
+    f->surveying = f->survey.count > 0;
+}
+
+void forecast_socket_gone(struct punch *p)
+{
+    p->forecast.surveying = false;
+}
+
+bool forecast_input(struct punch *p, const struct punch_pair *from, const struct stun_message *msg)
+{
+    size_t before = answers(&p->forecast.survey);
+
+    if (!survey_input(&p->forecast.survey, p->now_us, from->socket, &from->remote, msg))
+        return false;
+    if (answers(&p->forecast.survey) > before)
+        p->forecast.last_answer_us = p->now_us;
+    forecast_advance(p);
+    return true;
+}
+
+bool forecast_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size_t capacity)
+{
+    if (!p->forecast.surveying || p->now_us < survey_gate(p))
+        return false;
+    if (!survey_output(&p->forecast.survey, p->now_us, &out->pair.socket, &out->pair.remote, buffer,
+                       capacity, &out->size)) {
+        forecast_advance(p);
+        return false;
+    }
+    out->ttl = 0;
+    return true;
+}
+
+void forecast_samples(struct punch *p, const struct punch_note *note)
+{
+    if (p->caller || note->samples.count > NAT_MAX_SAMPLES)
+        return;
+    p->forecast.theirs = note->samples;
+    p->their_profile = note->profile;
+    forecast_advance(p);
+}
+
+void forecast_plan(struct punch *p, const struct punch_note *note)
+{
+    struct plan_part part = {.fresh_socket = note->plan.fresh_socket, .target = note->plan.target};
+    struct stun_addr first = note->plan.target;
+
+    /* One plan a dial: a second one could only be a way to make us send more. */
+    if (!p->caller || !p->started || p->forecast.decided || p->state != PUNCHING ||
+        note->plan.port_count == 0 || note->plan.port_count > NAT_MAX_PREDICTED)
+        return;
+    p->forecast.decided = true;
+    part.port_count = note->plan.port_count;
+    memcpy(part.ports, note->plan.ports, part.port_count * sizeof(part.ports[0]));
+    first.port = part.ports[0];
+    /* A known address waits for our hole; guessed ones have opened theirs already. */
+    part.opens_first = part.fresh_socket && remote_find(p, &first) != NULL;
+    execute(p, &part,
+            p->now_us + (note->plan.start_after_us < SECOND ? note->plan.start_after_us : SECOND));
+}
+
+uint64_t forecast_next(const struct punch *p)
+{
+    uint64_t next, gate, samples;
+
+    if (!p->forecast.surveying)
+        return NEVER;
+    next = survey_next_timeout(&p->forecast.survey);
+    gate = survey_gate(p);
+    if (next < gate)
+        next = gate;
+    samples = samples_due(p);
+    return next < samples ? next : samples;
+}

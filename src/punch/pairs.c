@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Remote addresses, and the pairs of a socket and a remote address that are tried. */
+#include <string.h>
+
+#include "punch/engine.h"
+
+static const uint64_t retry_us[RETRY_GAPS] = {20 * MS, 60 * MS, 140 * MS, 300 * MS};
+
+static bool is_ours(const struct punch *p, const struct stun_addr *addr)
+{
+    for (size_t i = 0; i < PUNCH_MAX_SOCKETS; i++) {
+        if (p->sockets[i].open && stun_addr_equal(&p->sockets[i].local, addr))
+            return true;
+    }
+    return false;
+}
+
+struct remote *remote_find(struct punch *p, const struct stun_addr *addr)
+{
+    for (size_t i = 0; i < p->remote_count; i++) {
+        if (stun_addr_equal(&p->remotes[i].addr, addr))
+            return &p->remotes[i];
+    }
+    return NULL;
+}
+
+struct remote *remote_add(struct punch *p, enum punch_kind kind, const struct stun_addr *addr,
+                          bool attested)
+{
+    struct remote *r = remote_find(p, addr);
+
+    if (r == NULL) {
+        if (p->remote_count == PUNCH_MAX_CANDIDATES || !stun_addr_is_usable(addr) ||
+            is_ours(p, addr))
+            return NULL;
+        r = &p->remotes[p->remote_count++];
+        memset(r, 0, sizeof(*r));
+        r->addr = *addr;
+        r->kind = (uint8_t)kind;
+    } else if (r->kind == PUNCH_PEER_REFLEXIVE) {
+        r->kind = (uint8_t)kind;
+    }
+    r->attested = r->attested || attested;
+    return r;
+}
+
+bool remote_ip_attested(const struct punch *p, const struct stun_addr *addr)
+{
+    for (size_t i = 0; i < p->remote_count; i++) {
+        if (p->remotes[i].attested && stun_addr_same_ip(&p->remotes[i].addr, addr))
+            return true;
+    }
+    return false;
+}
+
+const struct remote *remote_public(const struct punch *p, uint8_t family)
+{
+    for (size_t i = 0; i < p->remote_count; i++) {
+        const struct remote *r = &p->remotes[i];
+
+        if (r->attested && r->addr.family == family && !stun_addr_is_private(&r->addr))
+            return r;
+    }
+    /* In a test network, and behind a carrier's NAT, the address that was attested is a private
+     * one. */
+    for (size_t i = 0; i < p->remote_count; i++) {
+        const struct remote *r = &p->remotes[i];
+
+        if (r->attested && r->addr.family == family)
+            return r;
+    }
+    return NULL;
+}
+
+uint16_t pair_find(const struct punch *p, unsigned socket, const struct stun_addr *remote)
+{
+    for (uint16_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        const struct pair *pair = &p->pairs[i];
+
+        if (pair->used && pair->socket == socket && stun_addr_equal(&pair->remote, remote))
+            return i;
+    }
+    return NO_PAIR;
+}
+
+unsigned pair_order(const struct pair *pair)
+{
+    return plan_order(pair->kind, &pair->remote, pair->attested || pair->heard);
+}
+
+/* The slot of the pair that promises least, if the new one promises more: one where the peer was
+ * heard is worth more than any guess. */
+static uint16_t evict(const struct punch *p)
+{
+    uint16_t worst = NO_PAIR;
+
+    for (uint16_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        const struct pair *pair = &p->pairs[i];
+
+        if (pair->heard || pair->proven || i == p->selected)
+            continue;
+        if (worst == NO_PAIR || pair_order(pair) > pair_order(&p->pairs[worst]))
+            worst = i;
+    }
+    return worst;
+}
+
+uint16_t pair_add(struct punch *p, unsigned socket, enum punch_kind kind,
+                  const struct stun_addr *remote, bool attested)
+{
+    uint16_t i = 0;
+
+    while (i < PUNCH_MAX_PAIRS && p->pairs[i].used)
+        i++;
+    if (i == PUNCH_MAX_PAIRS)
+        i = kind == PUNCH_PREDICTED ? NO_PAIR : evict(p);
+    if (i == NO_PAIR)
+        return NO_PAIR;
+    memset(&p->pairs[i], 0, sizeof(p->pairs[i]));
+    p->pairs[i].used = true;
+    p->pairs[i].socket = (uint8_t)socket;
+    p->pairs[i].kind = (uint8_t)kind;
+    p->pairs[i].remote = *remote;
+    p->pairs[i].attested = attested;
+    p->pairs[i].tries_left = UINT8_MAX;
+    p->pairs[i].next_us = NEVER;
+    p->pairs[i].last_full_us = NEVER;
+    return i;
+}
+
+/* Loopback and link-local addresses mean something only to a host on the same loopback or link. */
+static bool reachable(const struct stun_addr *local, const struct stun_addr *remote)
+{
+    if (local->family != STUN_NO_FAMILY && local->family != remote->family)
+        return false;
+    if (stun_addr_is_loopback(remote) && !stun_addr_is_loopback(local))
+        return false;
+    return !stun_addr_is_link_local(remote) || stun_addr_is_link_local(local);
+}
+
+void pair_form(struct punch *p, unsigned socket, const struct remote *r)
+{
+    uint16_t i = pair_find(p, socket, &r->addr);
+
+    if (i != NO_PAIR) {
+        if (p->pairs[i].kind == PUNCH_PEER_REFLEXIVE)
+            p->pairs[i].kind = r->kind;
+        p->pairs[i].attested = p->pairs[i].attested || r->attested;
+        return;
+    }
+    if (!p->sockets[socket].open || socket == PUNCH_FRESH_SOCKET ||
+        !reachable(&p->sockets[socket].local, &r->addr))
+        return;
+    i = pair_add(p, socket, r->kind, &r->addr, r->attested);
+    if (i != NO_PAIR && p->started)
+        pair_begin(p, &p->pairs[i], p->start_us);
+}
+
+static unsigned rank(const struct pair *pair)
+{
+    if (stun_addr_is_private(&pair->remote) || stun_addr_is_loopback(&pair->remote))
+        return 0;
+    return pair->remote.family == STUN_IPV6 ? 1 : 2;
+}
+
+bool pair_better(const struct pair *a, const struct pair *b)
+{
+    if (rank(a) != rank(b))
+        return rank(a) < rank(b);
+    /* A change of path must pay: jitter alone must not move the link to and fro. */
+    return a->proven && b->proven && a->rtt_us + 5 * MS + b->rtt_us / 8 < b->rtt_us;
+}
+
+void pair_begin(struct punch *p, struct pair *pair, uint64_t at_us)
+{
+    if (p->state == CONNECTED && (pair->proven || !pair_better(pair, &p->pairs[p->selected])))
+        return;
+    pair->tries = 0;
+    pair->next_us = at_us > p->now_us ? at_us : p->now_us;
+}
+
+void pair_trigger(struct punch *p, struct pair *pair)
+{
+    uint64_t at = p->now_us;
+
+    if (pair->last_full_us == NEVER)
+        pair->tries = 0;
+    else if (at < pair->last_full_us + retry_us[0])
+        at = pair->last_full_us + retry_us[0];
+    pair->triggered = true;
+    if (pair->next_us > at)
+        pair->next_us = at;
+    pair->tries_left = UINT8_MAX;
+}
+
+bool pair_planned(const struct pair *pair)
+{
+    return pair->kind == PUNCH_PREDICTED || pair->socket == PUNCH_FRESH_SOCKET;
+}
+
+bool pair_trusted(const struct pair *pair)
+{
+    return pair->attested || pair->heard || pair->proven;
+}
+
+enum punch_technique pair_technique(const struct pair *pair)
+{
+    if (pair_planned(pair))
+        return PUNCH_TECHNIQUE_PREDICTED;
+    switch ((enum punch_kind)pair->kind) {
+    case PUNCH_HOST:
+        if (stun_addr_is_private(&pair->remote) || stun_addr_is_loopback(&pair->remote) ||
+            stun_addr_is_link_local(&pair->remote))
+            return PUNCH_TECHNIQUE_PRIVATE;
+        return PUNCH_TECHNIQUE_PUBLIC;
+    case PUNCH_SERVER_REFLEXIVE:
+        return PUNCH_TECHNIQUE_PUBLIC;
+    case PUNCH_PORT_MAPPED:
+        return PUNCH_TECHNIQUE_PORT_MAPPED;
+    case PUNCH_PEER_REFLEXIVE:
+        return PUNCH_TECHNIQUE_PEER_REFLEXIVE;
+    case PUNCH_PREDICTED:
+        return PUNCH_TECHNIQUE_PREDICTED;
+    }
+    return PUNCH_TECHNIQUE_NONE;
+}
+
+/* The peer's nomination counts if it controls; else our own judgement. */
+static uint16_t best(const struct punch *p)
+{
+    uint16_t found = NO_PAIR;
+
+    for (uint16_t i = 0; i < PUNCH_MAX_PAIRS && !p->controlling; i++) {
+        const struct pair *pair = &p->pairs[i];
+
+        if (pair->used && pair->proven && pair->nominated > 0 &&
+            (found == NO_PAIR || pair->nominated > p->pairs[found].nominated))
+            found = i;
+    }
+    if (found != NO_PAIR)
+        return found;
+    if (p->selected != NO_PAIR && p->pairs[p->selected].proven)
+        found = p->selected;
+    for (uint16_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        const struct pair *pair = &p->pairs[i];
+
+        if (pair->used && pair->proven && (found == NO_PAIR || pair_better(pair, &p->pairs[found])))
+            found = i;
+    }
+    return found;
+}
+
+void pair_select(struct punch *p)
+{
+    uint16_t chosen = best(p);
+    bool pending = false;
+    struct punch_event *event;
+
+    if (chosen == NO_PAIR || chosen == p->selected)
+        return;
+    if (p->selected != NO_PAIR)
+        p->pairs[p->selected].nominate = false;
+    p->selected = chosen;
+    event = engine_event(p, PUNCH_EVENT_PATH);
+    if (event != NULL) {
+        event->pair.socket = p->pairs[chosen].socket;
+        event->pair.remote = p->pairs[chosen].remote;
+        event->technique = pair_technique(&p->pairs[chosen]);
+        event->remote_kind = p->pairs[chosen].kind;
+        event->rtt_us = p->pairs[chosen].rtt_us;
+    }
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        struct pair *pair = &p->pairs[i];
+
+        if (!pair->used || pair->proven)
+            continue;
+        if (pair_better(pair, &p->pairs[chosen])) {
+            pending = pending || pair->next_us != NEVER;
+            if (pair->tries_left > RETRY_GAPS)
+                pair->tries_left = RETRY_GAPS;
+        } else {
+            pair->next_us = NEVER;
+            pair->triggered = false;
+        }
+    }
+    p->nominate_due_us = p->now_us + (pending ? NOMINATE_AFTER_US : 0);
+    consent_begin(p);
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The state machine, and what the driver calls. */
+#include "punch/punch.h"
+
+#include <string.h>
+
+#include "punch/engine.h"
+
+#define DEFAULT_OPENER_TTL 2
+#define DEFAULT_GIVE_UP_US (10 * SECOND)
+#define MAX_RESTARTS       2
+/* USERNAME of a check: the rest of it needs at most 84 bytes. */
+#define MAX_USERNAME_BYTES (PUNCH_MAX_PACKET_BYTES - 84)
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool copy_credential(char *to, size_t *bytes, const char *from)
+{
+    size_t length = from == NULL ? 0 : strlen(from);
+
+    if (length > PUNCH_MAX_CREDENTIAL)
+        return false;
+    if (length > 0)
+        memcpy(to, from, length);
+    to[length] = '\0';
+    *bytes = length;
+    return true;
+}
+
+static void note(struct punch *p, enum punch_note_kind kind)
+{
+    struct punch_event *event = engine_event(p, PUNCH_EVENT_NOTE);
+
+    if (event != NULL)
+        event->note.kind = kind;
+}
+
+static enum punch_failure reason(const struct punch *p)
+{
+    enum plan_need mine = plan_need(&p->profile), theirs = plan_need(&p->their_profile);
+    bool tried = false, heard = p->heard_any;
+
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++)
+        tried = tried || p->pairs[i].used;
+    if (p->connected_before)
+        return PUNCH_FAILURE_CONSENT_LOST;
+    if (!tried)
+        return PUNCH_FAILURE_NO_CANDIDATES;
+    if (p->sends_failed > 0 && p->sends_ok == 0)
+        return PUNCH_FAILURE_SEND;
+    if (heard)
+        return PUNCH_FAILURE_ONE_WAY;
+    if (p->profile.mapping == NAT_MAPPING_UNKNOWN && p->profile.endpoints_seen == 0)
+        return PUNCH_FAILURE_LINK_DOWN;
+    if (mine == PLAN_NEED_LUCK || theirs == PLAN_NEED_LUCK)
+        return PUNCH_FAILURE_UNPREDICTABLE;
+    return PUNCH_FAILURE_NO_ANSWER;
+}
+
+static void fail(struct punch *p)
+{
+    struct punch_event *event = engine_event(p, PUNCH_EVENT_FAILED);
+
+    p->state = FAILED;
+    if (event != NULL) {
+        event->failure = reason(p);
+        event->error = event->failure == PUNCH_FAILURE_SEND ? p->last_error : 0;
+    }
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        p->pairs[i].next_us = NEVER;
+        p->pairs[i].triggered = false;
+    }
+}
+
+static void restart(struct punch *p)
+{
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        struct pair *pair = &p->pairs[i];
+
+        if (pair->used && !pair->proven && !pair->heard && !pair_planned(pair))
+            pair_begin(p, pair, p->start_us);
+    }
+}
+
+/* A NAT that gives each destination another port has nothing to lose by speaking first: the port
+ * that a poisoned NAT on the other side would remember is used for nothing else. */
+static bool nothing_to_poison(const struct punch *p)
+{
+    enum plan_need mine = plan_need(&p->profile);
+
+    return mine == PLAN_NEED_SAMPLES || mine == PLAN_NEED_LUCK;
+}
+
+static void speak_up(struct punch *p)
+{
+    bool was = p->loud;
+
+    p->loud = true;
+    if (!was && p->started)
+        restart(p);
+}
+
+void engine_advance(struct punch *p, uint64_t now_us)
+{
+    if (now_us > p->now_us)
+        p->now_us = now_us;
+    if (p->state == PUNCHING) {
+        if (!p->asked_first && p->now_us >= p->silence_due_us && !p->heard_any) {
+            p->asked_first = true;
+            note(p, PUNCH_NOTE_SEND_FIRST);
+        }
+        if (p->now_us >= p->start_us + ALONE_US && !p->loud)
+            speak_up(p);
+        if (p->now_us >= p->deadline_us)
+            fail(p);
+    }
+    consent_advance(p);
+    if (p->state == CONNECTED && p->controlling && p->now_us >= p->nominate_due_us) {
+        p->nominate_due_us = NEVER;
+        p->pairs[p->selected].nominate = true;
+        p->pairs[p->selected].triggered = true;
+        p->pairs[p->selected].next_us = p->now_us;
+    }
+    forecast_advance(p);
+}
+
+struct punch_event *engine_event(struct punch *p, enum punch_event_kind kind)
+{
+    struct punch_event *event;
+
+    if (p->event_count == EVENTS)
+        return NULL;
+    event = &p->events[(p->event_first + p->event_count++) % EVENTS];
+    memset(event, 0, sizeof(*event));
+    event->kind = kind;
+    return event;
+}
+
+static void pair_event(struct punch *p, enum punch_event_kind kind, const struct pair *pair)
+{
+    struct punch_event *event = engine_event(p, kind);
+
+    if (event == NULL)
+        return;
+    event->pair.socket = pair->socket;
+    event->pair.remote = pair->remote;
+    event->technique = pair_technique(pair);
+    event->remote_kind = pair->kind;
+    event->rtt_us = pair->rtt_us;
+}
+
+void engine_hear(struct punch *p, uint16_t index)
+{
+    struct pair *pair = &p->pairs[index];
+    bool first = !pair->heard;
+
+    pair->heard = true;
+    p->heard_any = true;
+    p->loud = true;
+    if (p->budget != NULL)
+        punch_budget_answered(p->budget, &pair->remote);
+    if (first)
+        pair_event(p, PUNCH_EVENT_USABLE, pair);
+    if (!pair->proven)
+        pair_trigger(p, pair);
+}
+
+void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us)
+{
+    struct pair *pair = &p->pairs[index];
+    bool first = !pair->proven;
+
+    pair->rtt_us = rtt_us;
+    pair->proven = true;
+    if (!pair->nominate) {
+        pair->next_us = NEVER;
+        pair->triggered = false;
+    }
+    if (index == p->selected)
+        consent_answered(p);
+    if (!first)
+        return;
+    pair_event(p, PUNCH_EVENT_PROVEN, pair);
+    p->state = CONNECTED;
+    p->connected_before = true;
+    pair_select(p);
+}
+
+size_t punch_size(void)
+{
+    return sizeof(struct punch);
+}
+
+struct punch *punch_init(void *memory, const struct punch_config *config, uint64_t now_us)
+{
+    struct punch *p = memory;
+
+    memset(p, 0, sizeof(*p));
+    if (!copy_credential(p->local_ufrag, &p->local_ufrag_bytes, config->local_ufrag) ||
+        !copy_credential(p->local_password, &p->local_password_bytes, config->local_password) ||
+        p->local_ufrag_bytes == 0 || p->local_password_bytes == 0 || config->random == NULL)
+        return NULL;
+    p->caller = config->caller;
+    p->controlling = config->caller;
+    p->opener_ttl = config->opener_ttl == 0 ? DEFAULT_OPENER_TTL : config->opener_ttl;
+    p->profile = config->profile;
+    p->bounce_count =
+        config->bounce_count < PUNCH_MAX_BOUNCE ? config->bounce_count : PUNCH_MAX_BOUNCE;
+    memcpy(p->bounce, config->bounce, p->bounce_count * sizeof(p->bounce[0]));
+    p->give_up_after_us =
+        config->give_up_after_us == 0 ? DEFAULT_GIVE_UP_US : config->give_up_after_us;
+    p->budget = config->budget;
+    p->random = config->random;
+    p->random_context = config->random_context;
+    p->random(p->random_context, (uint8_t *)&p->tie_breaker, sizeof(p->tie_breaker));
+    p->now_us = now_us;
+    p->selected = NO_PAIR;
+    p->first_sent_us = NEVER;
+    p->nominate_due_us = NEVER;
+    p->loud = nothing_to_poison(p);
+    if (config->remote_ufrag != NULL && config->remote_password != NULL &&
+        !punch_set_remote_credentials(p, now_us, config->remote_ufrag, config->remote_password))
+        return NULL;
+    return p;
+}
+
+bool punch_set_remote_credentials(struct punch *p, uint64_t now_us, const char *ufrag,
+                                  const char *password)
+{
+    engine_advance(p, now_us);
+    if (strlen(ufrag) + 1 + p->local_ufrag_bytes > MAX_USERNAME_BYTES)
+        return false;
+    return copy_credential(p->remote_ufrag, &p->remote_ufrag_bytes, ufrag) &&
+           copy_credential(p->remote_password, &p->remote_password_bytes, password);
+}
+
+void punch_add_socket(struct punch *p, uint64_t now_us, unsigned socket,
+                      const struct stun_addr *local)
+{
+    engine_advance(p, now_us);
+    if (socket >= PUNCH_MAX_SOCKETS)
+        return;
+    if (p->sockets[socket].open) {
+        if (stun_addr_equal(&p->sockets[socket].local, local))
+            return;
+        punch_remove_socket(p, now_us, socket);
+    }
+    p->sockets[socket].open = true;
+    p->sockets[socket].local = *local;
+    if (socket == PUNCH_FRESH_SOCKET)
+        forecast_socket(p);
+    for (size_t i = 0; i < p->remote_count; i++)
+        pair_form(p, socket, &p->remotes[i]);
+    forecast_advance(p);
+}
+
+void punch_remove_socket(struct punch *p, uint64_t now_us, unsigned socket)
+{
+    bool lost;
+
+    engine_advance(p, now_us);
+    if (socket >= PUNCH_MAX_SOCKETS || !p->sockets[socket].open)
+        return;
+    p->sockets[socket].open = false;
+    if (socket == PUNCH_FRESH_SOCKET)
+        forecast_socket_gone(p);
+    lost = p->state == CONNECTED && p->pairs[p->selected].socket == socket;
+    if (lost)
+        consent_lose(p);
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        if (p->pairs[i].used && p->pairs[i].socket == socket)
+            memset(&p->pairs[i], 0, sizeof(p->pairs[i]));
+    }
+}
+
+void punch_add_remote(struct punch *p, uint64_t now_us, enum punch_kind kind,
+                      const struct stun_addr *addr, bool attested)
+{
+    const struct remote *r;
+
+    engine_advance(p, now_us);
+    if (kind != PUNCH_HOST && kind != PUNCH_SERVER_REFLEXIVE && kind != PUNCH_PORT_MAPPED)
+        return;
+    r = remote_add(p, kind, addr, attested);
+    for (unsigned socket = 0; r != NULL && socket < PUNCH_MAX_SOCKETS; socket++)
+        pair_form(p, socket, r);
+    forecast_advance(p);
+}
+
+void punch_set_remote_profile(struct punch *p, uint64_t now_us, const struct nat_profile *theirs)
+{
+    engine_advance(p, now_us);
+    p->their_profile = *theirs;
+    forecast_advance(p);
+}
+
+void punch_start(struct punch *p, uint64_t now_us, uint64_t start_at_us)
+{
+    engine_advance(p, now_us);
+    if (p->started)
+        return;
+    p->started = true;
+    p->start_us = start_at_us > p->now_us ? start_at_us : p->now_us;
+    p->deadline_us = p->start_us + p->give_up_after_us;
+    p->silence_due_us = p->start_us + PUNCH_SILENCE_US;
+    if (p->state == WAITING)
+        p->state = PUNCHING;
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        if (p->pairs[i].used && !p->pairs[i].heard)
+            pair_begin(p, &p->pairs[i], p->start_us);
+    }
+    forecast_advance(p);
+}
+
+void punch_note_input(struct punch *p, uint64_t now_us, const struct punch_note *n)
+{
+    engine_advance(p, now_us);
+    switch (n->kind) {
+    case PUNCH_NOTE_SAMPLES:
+        forecast_samples(p, n);
+        break;
+    case PUNCH_NOTE_PLAN:
+        forecast_plan(p, n);
+        break;
+    case PUNCH_NOTE_SEND_FIRST:
+        if (p->state != PUNCHING || p->heard_any || p->restarts == MAX_RESTARTS)
+            break;
+        p->restarts++;
+        p->loud = true;
+        restart(p);
+        break;
+    }
+}
+
+uint64_t punch_next_timeout(const struct punch *p)
+{
+    uint64_t next = earlier(outbox_next(p), earlier(consent_next(p), forecast_next(p)));
+
+    if (p->state == PUNCHING) {
+        next = earlier(next, p->deadline_us);
+        if (!p->asked_first && !p->heard_any)
+            next = earlier(next, p->silence_due_us);
+        if (!p->loud)
+            next = earlier(next, p->start_us + ALONE_US);
+    }
+    if (p->state == CONNECTED && p->controlling)
+        next = earlier(next, p->nominate_due_us);
+    return next;
+}
+
+void punch_handle_timeout(struct punch *p, uint64_t now_us)
+{
+    engine_advance(p, now_us);
+}
+
+bool punch_poll_event(struct punch *p, struct punch_event *event)
+{
+    if (p->event_count == 0)
+        return false;
+    *event = p->events[p->event_first];
+    p->event_first = (p->event_first + 1) % EVENTS;
+    p->event_count--;
+    return true;
+}
+
+bool punch_is_connected(const struct punch *p)
+{
+    return p->state == CONNECTED;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where link packets go. */
+#include "punch/engine.h"
+
+#define RESERVE_TRIGGERED 2
+
+static bool chosen(const struct punch_pair *routes, size_t count, const struct pair *pair)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (routes[i].socket == pair->socket && stun_addr_equal(&routes[i].remote, &pair->remote))
+            return true;
+    }
+    return false;
+}
+
+static bool fits(const struct pair *pair, bool heard)
+{
+    if (!pair->used || pair->link_copies >= UNPROVEN_LINK_COPIES)
+        return false;
+    return heard ? pair->heard : pair->attested && !pair->heard && !pair_planned(pair);
+}
+
+static struct pair *likeliest(struct punch *p, bool heard, const struct punch_pair *routes,
+                              size_t count)
+{
+    struct pair *found = NULL;
+
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        struct pair *pair = &p->pairs[i];
+
+        if (fits(pair, heard) && !chosen(routes, count, pair) &&
+            (found == NULL || pair_order(pair) < pair_order(found)))
+            found = pair;
+    }
+    return found;
+}
+
+/* First checks of the burst that have not left yet: link copies must not take their place. */
+static unsigned burst_left(const struct punch *p)
+{
+    unsigned sent = 0, unsent = 0;
+
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        if (!p->pairs[i].used || pair_planned(&p->pairs[i]))
+            continue;
+        if (p->pairs[i].sent > 0)
+            sent++;
+        else
+            unsent++;
+    }
+    if (sent >= PLAN_FIRST_BURST)
+        return 0;
+    return unsent < PLAN_FIRST_BURST - sent ? unsent : PLAN_FIRST_BURST - sent;
+}
+
+size_t punch_routes(struct punch *p, uint64_t now_us,
+                    struct punch_pair routes[static PUNCH_MAX_ROUTES])
+{
+    size_t count = 0;
+    bool heard;
+
+    engine_advance(p, now_us);
+    if (p->state == CONNECTED) {
+        routes[0].socket = p->pairs[p->selected].socket;
+        routes[0].remote = p->pairs[p->selected].remote;
+        return 1;
+    }
+    if (p->state == FAILED)
+        return 0;
+    heard = likeliest(p, true, routes, 0) != NULL;
+    if (!heard && (p->caller || p->state != PUNCHING || p->now_us < p->start_us))
+        return 0;
+    while (count < PUNCH_MAX_ROUTES) {
+        struct pair *pair = likeliest(p, heard, routes, count);
+
+        if (pair == NULL)
+            break;
+        if (!heard) {
+            if (!outbox_allows(p, &pair->remote, RESERVE_TRIGGERED + burst_left(p)))
+                break;
+            outbox_count(p);
+        }
+        pair->link_copies++;
+        routes[count].socket = pair->socket;
+        routes[count++].remote = pair->remote;
+    }
+    return count;
+}

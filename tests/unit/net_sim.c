@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "net_sim.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "stun/stun.h"
+
+static const char link_bytes[] = "LINK-PACKET";
+
+uint64_t net_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+void net_random_bytes(void *context, uint8_t *out, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        out[i] = (uint8_t)net_random(context);
+}
+
+const char *net_nat_name(enum net_nat_kind kind)
+{
+    static const char *const names[NET_NAT_KINDS] = {"cone",   "cone-adf", "full-cone", "linux",
+                                                     "step+1", "step+2",   "random",    "open"};
+
+    return names[kind];
+}
+
+static bool is_bounce(const struct net *n, const struct stun_addr *addr)
+{
+    for (size_t i = 0; i < 4; i++) {
+        if (stun_addr_equal(&n->bounce[i], addr))
+            return true;
+    }
+    return false;
+}
+
+static void carry(struct net *n, uint64_t delay_us, int lan, const struct stun_addr *from,
+                  const struct stun_addr *to, const uint8_t *bytes, size_t size)
+{
+    unsigned copies = net_random(&n->random) % 100 < n->duplicate_percent ? 2 : 1;
+
+    if (net_random(&n->random) % 100 < n->loss_percent)
+        return;
+    for (size_t i = 0; i < NET_PACKETS && copies > 0; i++) {
+        if (n->packet[i].used)
+            continue;
+        n->packet[i].used = true;
+        if (i >= n->packets)
+            n->packets = i + 1;
+        n->packet[i].at_us =
+            n->now_us + delay_us + (n->jitter_us > 0 ? net_random(&n->random) % n->jitter_us : 0);
+        n->packet[i].from = *from;
+        n->packet[i].to = *to;
+        n->packet[i].lan = lan;
+        n->packet[i].size = (uint16_t)size;
+        memcpy(n->packet[i].bytes, bytes, size);
+        copies--;
+    }
+    assert(copies == 0);
+}
+
+static int host_at(const struct net *n, int lan, const struct stun_addr *addr)
+{
+    for (int h = 0; h < 2; h++) {
+        for (size_t s = 0; s < PUNCH_MAX_SOCKETS; s++) {
+            if (n->host[h].nat == lan && n->host[h].has_socket[s] &&
+                stun_addr_equal(&n->host[h].local[s], addr))
+                return h;
+        }
+    }
+    return -1;
+}
+
+static void transmit(struct net *n, int h, unsigned socket, const struct stun_addr *to, uint8_t ttl,
+                     const uint8_t *bytes, size_t size)
+{
+    struct net_host *host = &n->host[h];
+    struct stun_addr from = host->local[socket];
+    unsigned hops = host->nat == NET_OPEN ? 0 : 1;
+    int other = n->host[1 - h].nat;
+
+    if (stun_addr_is_private(to)) {
+        if (host_at(n, host->nat, to) < 0)
+            host->to_stranger++;
+        carry(n, 200, host->nat, &from, to, bytes, size);
+        return;
+    }
+    if (ttl != 0 && ttl <= hops)
+        return;
+    if (host->nat != NET_OPEN) {
+        if (stun_addr_same_ip(to, &n->nat[host->nat].public_ip))
+            return; /* no hairpin */
+        small_nat_out(&n->nat[host->nat], &from, to);
+    }
+    if (is_bounce(n, to)) {
+        carry(n, n->bounce_us, NET_OPEN, &from, to, bytes, size);
+        return;
+    }
+    if (!(other != NET_OPEN && stun_addr_same_ip(to, &n->nat[other].public_ip)) &&
+        host_at(n, NET_OPEN, to) < 0)
+        host->to_stranger++;
+    if (ttl == 0 || ttl > hops + n->core_hops)
+        carry(n, n->one_way_us, NET_OPEN, &from, to, bytes, size);
+}
+
+static void count(struct net *n, int h, const struct stun_addr *to, bool link)
+{
+    struct net_host *host = &n->host[h];
+
+    if (is_bounce(n, to) || host->path_us != UINT64_MAX)
+        return;
+    if (link && host->usable_us != UINT64_MAX)
+        return;
+    if (host->first_plain_us == UINT64_MAX)
+        host->first_plain_us = n->now_us;
+    if (n->now_us < host->first_plain_us + 100000)
+        host->plain_100ms++;
+    if (n->now_us < host->first_plain_us + 1000000)
+        host->plain_1s++;
+}
+
+static void send_note(struct net *n, int from, const struct punch_note *note)
+{
+    if (n->notes_lost)
+        return;
+    for (size_t i = 0; i < NET_NOTES; i++) {
+        if (n->note[i].used)
+            continue;
+        n->note[i].used = true;
+        n->note[i].at_us = n->now_us + n->note_us;
+        n->note[i].to = 1 - from;
+        n->note[i].note = *note;
+        return;
+    }
+    assert(false);
+}
+
+static void open_socket(struct net *n, int h, unsigned socket)
+{
+    struct net_host *host = &n->host[h];
+
+    host->local[socket] = host->local[0];
+    host->local[socket].port = (uint16_t)(30000 + net_random(&n->random) % 30000);
+    host->has_socket[socket] = true;
+    punch_add_socket(host->engine, n->now_us, socket, &host->local[socket]);
+}
+
+static void send_link(struct net *n, int h)
+{
+    struct punch_pair routes[PUNCH_MAX_ROUTES];
+    size_t routed = punch_routes(n->host[h].engine, n->now_us, routes);
+
+    for (size_t i = 0; i < routed; i++) {
+        n->host[h].links++;
+        count(n, h, &routes[i].remote, true);
+        transmit(n, h, routes[i].socket, &routes[i].remote, 0, (const uint8_t *)link_bytes,
+                 sizeof(link_bytes));
+    }
+}
+
+static void on_event(struct net *n, int h, const struct punch_event *e)
+{
+    struct net_host *host = &n->host[h];
+
+    switch (e->kind) {
+    case PUNCH_EVENT_NONE:
+        break;
+    case PUNCH_EVENT_USABLE:
+        if (host->usable_us == UINT64_MAX) {
+            host->usable_us = n->now_us;
+            host->usable = *e;
+        }
+        break;
+    case PUNCH_EVENT_PROVEN:
+        if (host->proven_us == UINT64_MAX) {
+            host->proven_us = n->now_us;
+            host->proven = *e;
+        }
+        break;
+    case PUNCH_EVENT_PATH:
+        host->path_us = n->now_us;
+        host->path = *e;
+        break;
+    case PUNCH_EVENT_WANT_SOCKET:
+        host->wants++;
+        open_socket(n, h, e->socket);
+        break;
+    case PUNCH_EVENT_NOTE:
+        host->asked_first += e->note.kind == PUNCH_NOTE_SEND_FIRST;
+        host->plans += e->note.kind == PUNCH_NOTE_PLAN;
+        host->samples += e->note.kind == PUNCH_NOTE_SAMPLES;
+        send_note(n, h, &e->note);
+        break;
+    case PUNCH_EVENT_PATH_LOST:
+        host->lost_us = n->now_us;
+        break;
+    case PUNCH_EVENT_FAILED:
+        host->failed_us = n->now_us;
+        host->failed = *e;
+        break;
+    }
+}
+
+static void flush(struct net *n, int h)
+{
+    struct net_host *host = &n->host[h];
+    uint8_t buffer[PUNCH_MAX_PACKET_BYTES];
+    struct punch_event event;
+    struct punch_out out;
+    bool again = true;
+
+    if (host->engine == NULL)
+        return;
+    for (unsigned turns = 0; again; turns++) {
+        assert(turns < 1000);
+        again = false;
+        while (punch_poll_event(host->engine, &event)) {
+            again = true;
+            on_event(n, h, &event);
+        }
+        while (punch_output(host->engine, n->now_us, &out, buffer)) {
+            bool is_request = buffer[0] == 0 && buffer[1] == 1;
+
+            again = true;
+            assert(out.size <= PUNCH_MAX_PACKET_BYTES);
+            assert(host->has_socket[out.pair.socket]);
+            if (is_request && !is_bounce(n, &out.pair.remote)) {
+                host->checks++;
+                host->openers += out.ttl != 0;
+                if (out.pair.socket != PUNCH_FRESH_SOCKET)
+                    count(n, h, &out.pair.remote, false);
+                n->last_request[h].host = h;
+                n->last_request[h].to = out.pair.remote;
+                n->last_request[h].size = (uint16_t)out.size;
+                memcpy(n->last_request[h].bytes, buffer, out.size);
+            } else if (!is_request) {
+                host->answers++;
+            }
+            if (host->refuse == 0)
+                transmit(n, h, out.pair.socket, &out.pair.remote, out.ttl, buffer, out.size);
+            punch_sent(host->engine, n->now_us, &out, host->refuse);
+        }
+    }
+    assert(punch_next_timeout(host->engine) > n->now_us);
+}
+
+static void bounce(struct net *n, const struct stun_addr *server, const struct stun_addr *client,
+                   const uint8_t *bytes, size_t size)
+{
+    uint8_t buffer[PUNCH_MAX_PACKET_BYTES];
+    struct stun_message msg;
+    struct stun_builder b;
+
+    if (n->bounce_down || stun_parse(bytes, size, &msg) != STUN_OK)
+        return;
+    stun_begin(&b, buffer, sizeof(buffer), STUN_BINDING_SUCCESS, msg.transaction);
+    stun_add_addr(&b, STUN_XOR_MAPPED_ADDRESS, client);
+    carry(n, n->bounce_us, NET_OPEN, server, client, buffer, stun_finish(&b));
+}
+
+static void deliver(struct net *n, size_t i)
+{
+    struct stun_addr to = n->packet[i].to;
+    int lan = n->packet[i].lan, h;
+    struct punch_pair pair = {.remote = n->packet[i].from};
+    bool first;
+
+    n->packet[i].used = false;
+    while (n->packets > 0 && !n->packet[n->packets - 1].used)
+        n->packets--;
+    if (lan == NET_OPEN) {
+        if (is_bounce(n, &to)) {
+            bounce(n, &to, &n->packet[i].from, n->packet[i].bytes, n->packet[i].size);
+            return;
+        }
+        for (int k = 0; k < 2 && lan == NET_OPEN; k++) {
+            if (n->host[k].nat != NET_OPEN &&
+                stun_addr_same_ip(&n->nat[n->host[k].nat].public_ip, &to))
+                lan = n->host[k].nat;
+        }
+        if (lan != NET_OPEN && !small_nat_in(&n->nat[lan], &n->packet[i].from, &to))
+            return;
+    }
+    h = host_at(n, lan, &to);
+    if (h < 0 || n->host[h].engine == NULL)
+        return;
+    while (pair.socket < PUNCH_MAX_SOCKETS && !stun_addr_equal(&n->host[h].local[pair.socket], &to))
+        pair.socket++;
+    first = n->host[h].usable_us == UINT64_MAX;
+    if (n->packet[i].size == sizeof(link_bytes) &&
+        memcmp(n->packet[i].bytes, link_bytes, sizeof(link_bytes)) == 0) {
+        if (n->host[h].link_us == UINT64_MAX)
+            n->host[h].link_us = n->now_us;
+        punch_heard_link(n->host[h].engine, n->now_us, &pair);
+    } else {
+        punch_input(n->host[h].engine, n->now_us, &pair, n->packet[i].bytes, n->packet[i].size);
+    }
+    flush(n, h);
+    if (first && n->host[h].usable_us != UINT64_MAX && !n->no_link)
+        send_link(n, h);
+}
+
+static uint64_t next_time(struct net *n, size_t *packet, size_t *note, int *host)
+{
+    uint64_t next = UINT64_MAX;
+
+    *packet = NET_PACKETS;
+    *note = NET_NOTES;
+    *host = -1;
+    for (int h = 0; h < 2; h++) {
+        uint64_t at =
+            n->host[h].engine == NULL ? UINT64_MAX : punch_next_timeout(n->host[h].engine);
+
+        if (at < next) {
+            next = at;
+            *host = h;
+        }
+    }
+    for (size_t i = 0; i < n->packets; i++) {
+        if (n->packet[i].used && n->packet[i].at_us < next) {
+            next = n->packet[i].at_us;
+            *packet = i;
+        }
+    }
+    for (size_t i = 0; i < NET_NOTES; i++) {
+        if (n->note[i].used && n->note[i].at_us < next) {
+            next = n->note[i].at_us;
+            *note = i;
+        }
+    }
+    return next;
+}
+
+static bool step(struct net *n, uint64_t until_us)
+{
+    size_t packet, note;
+    int host;
+    uint64_t next = next_time(n, &packet, &note, &host);
+
+    if (next > until_us) {
+        if (n->now_us < until_us)
+            n->now_us = until_us;
+        return false;
+    }
+    n->now_us = next;
+    if (note < NET_NOTES) {
+        int to = n->note[note].to;
+
+        n->note[note].used = false;
+        if (n->host[to].engine != NULL) {
+            punch_note_input(n->host[to].engine, n->now_us, &n->note[note].note);
+            flush(n, to);
+        }
+    } else if (packet < NET_PACKETS) {
+        deliver(n, packet);
+    } else {
+        punch_handle_timeout(n->host[host].engine, n->now_us);
+        flush(n, host);
+    }
+    return true;
+}
+
+void net_run(struct net *n, uint64_t until_us)
+{
+    while (step(n, until_us))
+        ;
+}
+
+bool net_run_connected(struct net *n, uint64_t until_us)
+{
+    do {
+        if (n->host[0].engine != NULL && n->host[1].engine != NULL &&
+            punch_is_connected(n->host[0].engine) && punch_is_connected(n->host[1].engine))
+            return true;
+    } while (step(n, until_us));
+    return false;
+}
+
+static void make_nat(struct net *n, int i, enum net_nat_kind kind, uint64_t seed)
+{
+    struct stun_addr ip = stun_addr_v4(198, 51, 100, (uint8_t)(i + 1), 0);
+    enum nat_filtering filter = NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT;
+    enum nat_mapping map = NAT_MAPPING_ENDPOINT_INDEPENDENT;
+    enum nat_allocation alloc = NAT_ALLOCATION_PRESERVING;
+    int32_t port_step = 0;
+
+    if (kind == NET_NAT_CONE_ADF)
+        filter = NAT_FILTERING_ADDRESS_DEPENDENT;
+    if (kind == NET_NAT_FULL_CONE)
+        filter = NAT_FILTERING_ENDPOINT_INDEPENDENT;
+    if (kind == NET_NAT_STEP_1 || kind == NET_NAT_STEP_2 || kind == NET_NAT_RANDOM)
+        map = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+    if (kind == NET_NAT_STEP_1 || kind == NET_NAT_STEP_2) {
+        alloc = NAT_ALLOCATION_SEQUENTIAL;
+        port_step = kind == NET_NAT_STEP_1 ? 1 : 2;
+    } else if (kind == NET_NAT_RANDOM) {
+        alloc = NAT_ALLOCATION_OTHER;
+    }
+    small_nat_init(&n->nat[i], &ip, map, filter, alloc, port_step, seed);
+    n->nat[i].poisons = kind == NET_NAT_LINUX;
+}
+
+void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee, uint64_t seed)
+{
+    enum net_nat_kind kinds[2] = {caller, callee};
+
+    memset(n, 0, sizeof(*n));
+    n->now_us = 1;
+    n->random = seed;
+    n->one_way_us = 20000;
+    n->bounce_us = 10000;
+    n->note_us = 20000;
+    n->core_hops = 4;
+    for (unsigned i = 0; i < 4; i++)
+        n->bounce[i] = stun_addr_v4(203, 0, 113, (uint8_t)(1 + i / 2), (uint16_t)(3478 + i % 2));
+    for (int i = 0; i < 2; i++) {
+        struct net_host *host = &n->host[i];
+
+        host->nat = kinds[i] == NET_NAT_NONE ? NET_OPEN : i;
+        if (host->nat != NET_OPEN)
+            make_nat(n, i, kinds[i], seed * 2 + (unsigned)i);
+        host->random = seed * 31 + (unsigned)i;
+        host->local[0] = host->nat == NET_OPEN
+                             ? stun_addr_v4(192, 0, 2, (uint8_t)(i + 1), 40000)
+                             : stun_addr_v4(192, 168, (uint8_t)(i + 1), 5, (uint16_t)(41000 + i));
+        host->has_socket[0] = true;
+        host->usable_us = host->proven_us = host->path_us = host->failed_us = host->lost_us =
+            host->link_us = host->first_plain_us = UINT64_MAX;
+    }
+}
+
+void net_same_lan(struct net *n)
+{
+    n->host[1].nat = 0;
+    n->host[1].local[0] = stun_addr_v4(192, 168, 1, 6, 41001);
+}
+
+void net_profile(const struct net *n, int h, struct nat_profile *out)
+{
+    int nat = n->host[h].nat;
+
+    memset(out, 0, sizeof(*out));
+    if (n->bounce_down)
+        return;
+    out->mapping = nat == NET_OPEN ? NAT_MAPPING_NONE : n->nat[nat].mapping;
+    out->allocation = nat == NET_OPEN ? NAT_ALLOCATION_PRESERVING : n->nat[nat].allocation;
+    out->pooling = NAT_POOLING_ONE;
+    out->step = nat == NET_OPEN ? 0 : n->nat[nat].step;
+    out->public_addr = n->host[h].public_addr;
+    out->endpoints_seen = 4;
+}
+
+void net_engine(struct net *n, int h, uint64_t give_up_us)
+{
+    struct net_host *host = &n->host[h];
+    struct punch_config config = {
+        .caller = h == NET_CALLER,
+        .local_ufrag = h == NET_CALLER ? "caller00" : "callee00",
+        .local_password = h == NET_CALLER ? "caller-password-000000" : "callee-password-000000",
+        .remote_ufrag = h == NET_CALLER ? "callee00" : "caller00",
+        .remote_password = h == NET_CALLER ? "callee-password-000000" : "caller-password-000000",
+        .bounce_count = 4,
+        .give_up_after_us = give_up_us,
+        .budget = &host->budget,
+        .random = net_random_bytes,
+        .random_context = &host->random,
+    };
+
+    memcpy(config.bounce, n->bounce, sizeof(n->bounce));
+    host->public_addr = host->local[0];
+    if (host->nat != NET_OPEN)
+        small_nat_out(&n->nat[host->nat], &host->public_addr, &n->bounce[0]);
+    net_profile(n, h, &config.profile);
+    assert(punch_size() <= sizeof(host->memory));
+    host->engine = punch_init(host->memory, &config, n->now_us);
+    assert(host->engine != NULL);
+    punch_add_socket(host->engine, n->now_us, 0, &host->local[0]);
+    flush(n, h);
+}
+
+void net_tell(struct net *n, int h, bool with_private)
+{
+    struct net_host *other = &n->host[1 - h];
+    struct nat_profile profile;
+
+    net_profile(n, 1 - h, &profile);
+    punch_set_remote_profile(n->host[h].engine, n->now_us, &profile);
+    punch_add_remote(n->host[h].engine, n->now_us, PUNCH_SERVER_REFLEXIVE, &other->public_addr,
+                     true);
+    if (with_private)
+        punch_add_remote(n->host[h].engine, n->now_us, PUNCH_HOST, &other->local[0], false);
+}
+
+void net_start(struct net *n, int h, uint64_t start_at_us)
+{
+    punch_start(n->host[h].engine, n->now_us, start_at_us);
+    flush(n, h);
+    if (h == NET_CALLEE && start_at_us <= n->now_us && !n->no_link)
+        send_link(n, h);
+}
+
+void net_dial(struct net *n, uint64_t caller_us, uint64_t callee_us, bool with_private)
+{
+    int first = caller_us <= callee_us ? NET_CALLER : NET_CALLEE;
+    uint64_t at[2] = {caller_us, callee_us};
+    uint64_t zero = n->now_us;
+
+    net_engine(n, NET_CALLER, 0);
+    net_engine(n, NET_CALLEE, 0);
+    net_run(n, zero + at[first]);
+    net_tell(n, first, with_private);
+    net_start(n, first, n->now_us);
+    net_run(n, zero + at[1 - first]);
+    net_tell(n, 1 - first, with_private);
+    net_start(n, 1 - first, n->now_us);
+}

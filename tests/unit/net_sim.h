@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A network in virtual time: two engines, their NATs, bounce servers and a mediator that carries
+ * notes. Everything follows from the seed. */
+#ifndef NET_SIM_H
+#define NET_SIM_H
+
+#include "punch/punch.h"
+#include "small_nat.h"
+
+#define NET_PACKETS      512
+#define NET_NOTES        64
+#define NET_OPEN         (-1)
+#define NET_CALLER       0
+#define NET_CALLEE       1
+#define NET_ENGINE_BYTES (128 * 1024)
+
+struct net_host {
+    int nat; /* index, or NET_OPEN */
+    struct stun_addr local[PUNCH_MAX_SOCKETS];
+    bool has_socket[PUNCH_MAX_SOCKETS];
+    struct punch *engine;
+    struct punch_budget budget;
+    _Alignas(max_align_t) uint8_t memory[NET_ENGINE_BYTES];
+    uint64_t random;
+    struct stun_addr public_addr; /* of socket 0 */
+    int refuse;                   /* errno of every send */
+
+    /* what happened; times are UINT64_MAX until then */
+    uint64_t usable_us, proven_us, path_us, failed_us, lost_us, link_us;
+    struct punch_event usable, proven, path, failed;
+    unsigned asked_first, plans, samples, wants;
+    unsigned checks, answers, links, openers; /* sent, all */
+    unsigned plain_100ms, plain_1s; /* checks and unheard link copies of the plain punch */
+    unsigned to_stranger;           /* to addresses where nobody lives */
+    uint64_t first_plain_us;
+};
+
+struct net {
+    uint64_t now_us;
+    uint64_t random;
+    struct net_host host[2];
+    struct small_nat nat[2];
+    uint64_t one_way_us; /* NAT to NAT; jitter on top */
+    uint64_t bounce_us;  /* one way to bounce servers */
+    uint64_t jitter_us;
+    uint64_t note_us; /* one way, peer to peer through the mediator */
+    unsigned loss_percent, duplicate_percent;
+    bool bounce_down, notes_lost, no_link;
+    uint8_t core_hops; /* between the NATs */
+    struct stun_addr bounce[4];
+    struct {
+        bool used;
+        uint64_t at_us;
+        struct stun_addr from, to; /* as in the public network, or on the LAN */
+        int lan;                   /* NAT whose LAN it is on, or NET_OPEN */
+        uint16_t size;
+        uint8_t bytes[PUNCH_MAX_PACKET_BYTES];
+    } packet[NET_PACKETS];
+    size_t packets; /* none in use from here on */
+    struct {
+        bool used;
+        uint64_t at_us;
+        int to;
+        struct punch_note note;
+    } note[NET_NOTES];
+    /* A copy of each packet that left a host, for tests that replay or forge. */
+    struct {
+        int host;
+        struct stun_addr from, to;
+        uint16_t size;
+        uint8_t bytes[PUNCH_MAX_PACKET_BYTES];
+    } last_request[2];
+};
+
+enum net_nat_kind {
+    NET_NAT_CONE, /* endpoint-independent mapping, address-and-port-dependent filtering */
+    NET_NAT_CONE_ADF,
+    NET_NAT_FULL_CONE,
+    NET_NAT_LINUX,  /* masquerade, INPUT ACCEPT: poisoned by early packets */
+    NET_NAT_STEP_1, /* symmetric, next port = last + 1 */
+    NET_NAT_STEP_2,
+    NET_NAT_RANDOM, /* symmetric */
+    NET_NAT_NONE,
+    NET_NAT_KINDS
+};
+
+const char *net_nat_name(enum net_nat_kind kind);
+
+/* Two hosts behind these NATs, 20 ms one way between them (d = 40 ms), 10 ms to the mediator. */
+void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee, uint64_t seed);
+void net_same_lan(struct net *n); /* after net_init: both behind the caller's NAT */
+void net_engine(struct net *n, int host, uint64_t give_up_us); /* makes the engine, with socket 0 */
+/* Tells host about the other: public address attested, private one if wanted, profile. */
+void net_tell(struct net *n, int host, bool with_private);
+void net_start(struct net *n, int host, uint64_t start_at_us);
+/* The whole dial: caller told and started at caller_us, callee at callee_us. */
+void net_dial(struct net *n, uint64_t caller_us, uint64_t callee_us, bool with_private);
+/* Runs until the time, or until nothing is left to do. */
+void net_run(struct net *n, uint64_t until_us);
+bool net_run_connected(struct net *n, uint64_t until_us); /* stops when both are connected */
+/* Puts bytes into the public network, as if sent from there. */
+void net_inject(struct net *n, uint64_t at_us, const struct stun_addr *from,
+                const struct stun_addr *to, const uint8_t *bytes, size_t size);
+void net_profile(const struct net *n, int host, struct nat_profile *out);
+uint64_t net_random(uint64_t *state);
+void net_random_bytes(void *context, uint8_t *out, size_t bytes);
+
+#endif
