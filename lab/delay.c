@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -364,6 +365,9 @@ int main(int argc, char **argv)
             goto out;
         }
     }
+    /* The Internet does not wait for a processor. Without the right to this it is only less exact.
+     */
+    sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});
     status = run(r) ? 0 : 1;
     fprintf(stderr,
             "eyelet-delay: %" PRIu64 " forwarded, %" PRIu64 " lost, %" PRIu64 " expired, %" PRIu64
