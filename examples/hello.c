@@ -11,7 +11,7 @@ int main(int argc, char **argv)
     eyelet_endpoint *ep;
     eyelet_conn *conn;
     eyelet_id peer;
-    char text[EYELET_ID_TEXT_BYTES], word[64] = "world";
+    char text[EYELET_ID_TEXT_BYTES], word[64] = "world", answer[80];
     int error = eyelet_open(&ep, &config);
     if (error != EYELET_OK) {
         return fprintf(stderr, "hello: %s\n", eyelet_strerror(error)), 1;
@@ -27,8 +27,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", eyelet_id_text(eyelet_own_id(ep), text));
         if ((error = eyelet_accept(ep, 60000, &conn)) == EYELET_OK) {
             ssize_t got = eyelet_recv(conn, word, sizeof word, 10000);
-            eyelet_send(conn, "hello, ", 7, 10000);
-            eyelet_send(conn, word, got > 0 ? (size_t)got : 0, 10000);
+            int bytes =
+                snprintf(answer, sizeof answer, "hello, %.*s", got > 0 ? (int)got : 0, word);
+            eyelet_send(conn, answer, (size_t)bytes, 10000);
             eyelet_finish(conn, 10000);
         }
     }
