@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hello MEDIATOR       waits for a call and answers "hello, <what was said>"
- * hello MEDIATOR ID    calls ID, says "world" and prints the answer */
+/* hello MEDIATOR [ID]: calls ID, says "world", prints the answer; without ID answers one call. */
 #include <eyelet.h>
 #include <stdio.h>
 #include <string.h>
