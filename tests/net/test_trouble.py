@@ -179,3 +179,30 @@ def test_mediator_with_the_key_given(programs):
         call = caller.start("connect", NOBODY, mediator=f"{MEDIATOR[0]}#{net.mediator_id(mediator)}")
         call.wait(30)
         assert call.error_code() == "no-such-peer", call.err()
+
+
+def test_replayed_dial(programs):
+    """A dial that was recorded gets no reaction, neither from its own caller's key nor from another, also
+    where the mediator has forgotten it."""
+    with programs.net(nat_a="open") as net:
+        first = net.mediator()
+        callee = net.peer("b")
+        listen = callee.start("listen", "--allow", "any", "--exec", "cat")
+        listen.wait_event("registered")
+
+        def reaction(mode, key):
+            """Datagrams and notes of the callee."""
+            process = net.start("a", [programs.helper("eyelet-replay"), mode, net.path(key), MEDIATOR[0], net.address["a"],
+                                      callee.id, net.path("recorded")], "replay")
+            assert process.wait(20) == 0, process.err()
+            words = process.out().split()
+            return int(words[0]) + int(words[2])
+
+        assert reaction("record", "caller.key") > 0, "the callee does not react to a dial at all"
+        assert reaction("replay", "caller.key") == 0, "replayed at once"
+        first.stop()
+        net.mediator()
+        net.wait_until(lambda: len(listen.events("registered")) >= 2, 30, "the callee registers again")
+        assert reaction("replay", "caller.key") == 0, "replayed after the mediator had forgotten"
+        assert reaction("replay", "thief.key") == 0, "replayed by somebody else"
+        assert reaction("record", "caller.key") > 0, "the callee does not react to a new dial any more"
