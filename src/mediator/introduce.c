@@ -6,8 +6,9 @@
 #include "mediator/server.h"
 #include "mediator/sockets.h"
 
-/* The caller's first openers must be out of its NAT, not just about to leave. */
-#define INTRODUCE_OPENER_MARGIN_US 1000
+/* The caller's first openers must be out of its NAT, not just about to leave: a busy caller needs
+ * some milliseconds between reading the answer and sending. */
+#define INTRODUCE_OPENER_MARGIN_US 3000
 
 /* What both sides are told about each other and the time between them. */
 struct introduction {
