@@ -97,10 +97,7 @@ static int call_once(eyelet_endpoint *ep, const eyelet_id *peer, struct dial *di
     int error = eyelet_dial(ep, peer, NULL, &conn);
     if (error < 0)
         return fail(ep, NULL, "cannot dial", error);
-    int64_t stream = eyelet_stream_open(conn);
-    if (stream < 0 || eyelet_stream_write(conn, stream, "x", 1) != 1)
-        return fail(ep, conn, "cannot write", (int)stream);
-    eyelet_stream_finish(conn, stream);
+    int64_t stream = -1;
     bool closing = false;
     for (;;) {
         error = eyelet_wait(ep, 20000, &event);
@@ -112,10 +109,14 @@ static int call_once(eyelet_endpoint *ep, const eyelet_id *peer, struct dial *di
         uint8_t byte;
         if (event.kind == EYELET_EVENT_PATH && dial->echo_ms == 0)
             note_path(conn, dial, elapsed);
-        else if (event.kind == EYELET_EVENT_CONNECTED)
+        else if (event.kind == EYELET_EVENT_CONNECTED) {
             dial->connected_ms = elapsed;
-        else if (event.kind == EYELET_EVENT_READABLE && dial->echo_ms == 0 &&
-                 eyelet_stream_read(conn, stream, &byte, 1) == 1)
+            stream = eyelet_stream_open(conn);
+            if (stream < 0 || eyelet_stream_write(conn, stream, "x", 1) != 1)
+                return fail(ep, conn, "cannot write", (int)stream);
+            eyelet_stream_finish(conn, stream);
+        } else if (event.kind == EYELET_EVENT_READABLE && dial->echo_ms == 0 &&
+                   eyelet_stream_read(conn, stream, &byte, 1) == 1)
             dial->echo_ms = elapsed;
         else if (event.kind == EYELET_EVENT_CLOSED)
             break;

@@ -210,8 +210,9 @@ EYELET_API int eyelet_take_socket(eyelet_conn *conn, struct sockaddr_storage *pe
 
 /* ---- streams and messages ---- */
 
-/* Opens a bidirectional stream; may be written to at once: the bytes wait for the path. Returns its
- * ID, EYELET_ERR_AGAIN (too many open) or EYELET_ERR_CLOSED. */
+/* Opens a bidirectional stream. Whoever was dialled may do so from EYELET_EVENT_INCOMING on: what
+ * it writes arrives with its first packet. Whoever dialled waits for EYELET_EVENT_CONNECTED.
+ * Returns its ID, EYELET_ERR_AGAIN (not connected yet, or too many open) or EYELET_ERR_CLOSED. */
 EYELET_API int64_t eyelet_stream_open(eyelet_conn *conn);
 /* Takes as many bytes as the send buffer has room for. 0 taken of some: EYELET_ERR_AGAIN, and
  * EYELET_EVENT_WRITABLE follows. */
