@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two peers find each other and get a path: which one, behind which NATs."""
 
+import os
 import subprocess
 
-from topology import LAN, WAN, Failed
+from topology import LAN, MEDIATOR, WAN, Failed
 
 TEXT = b"through the eyelet\n" * 1000
 
@@ -108,3 +109,19 @@ def test_delay_of_the_first_path(programs):
         expect_path(call, "direct", WAN["nat_b"])
         ms = call.events("path")[0]["ms"]
         assert ms < 500, f"first path after {ms} ms"
+
+
+def test_example_program(programs):
+    """examples/hello.c, which the README shows."""
+    hello = os.path.join(programs.build, "examples", "hello")
+    with programs.net() as net:
+        name = f"{MEDIATOR[0]}#{net.mediator_id(net.mediator())}"
+        callee = net.start("b", [hello, name], "hello")
+        peer = net.wait_until(lambda: callee.err().split(), 10, "the callee says its ID")[0]
+        net.wait_until(lambda: ask(net, hello, name, peer) == b"hello, world\n", 10, "the answer")
+
+
+def ask(net, hello, name, peer):
+    call = net.start("a", [hello, name, peer], "hello")
+    call.wait(20)
+    return call.out()
