@@ -95,23 +95,44 @@ static bool bounce_error(const struct stun_message *msg, uint16_t code, const ui
     return bounce_finish(&builder, out);
 }
 
+/* What an answer tells about ourselves. */
+enum bounce_extent { BOUNCE_MAPPED, BOUNCE_MAPPED_AND_OTHER, BOUNCE_EVERYTHING };
+
 static bool bounce_success(const struct bounce *bounce, const struct bounce_question *question,
-                           const struct stun_message *msg, bool tell_ours,
+                           const struct stun_message *msg, enum bounce_extent extent,
                            struct bounce_answer *out)
 {
     struct stun_builder builder;
+    size_t other = bounce_other_socket(bounce, question->socket, STUN_CHANGE_IP | STUN_CHANGE_PORT);
 
     stun_begin(&builder, out->bytes, sizeof out->bytes, STUN_BINDING_SUCCESS, msg->transaction);
     stun_add_addr(&builder, STUN_XOR_MAPPED_ADDRESS, &question->from);
-    if (tell_ours) {
+    if (extent == BOUNCE_EVERYTHING) {
         struct stun_addr origin = bounce_outside(&bounce->sockets[out->socket], &question->asked);
-        size_t other =
-            bounce_other_socket(bounce, question->socket, STUN_CHANGE_IP | STUN_CHANGE_PORT);
         stun_add_addr(&builder, STUN_RESPONSE_ORIGIN, &origin);
-        if (other != BOUNCE_NO_SOCKET)
-            stun_add_addr(&builder, STUN_OTHER_ADDRESS, &bounce->sockets[other].outside);
     }
+    if (extent >= BOUNCE_MAPPED_AND_OTHER && other != BOUNCE_NO_SOCKET)
+        stun_add_addr(&builder, STUN_OTHER_ADDRESS, &bounce->sockets[other].outside);
     return bounce_finish(&builder, out);
+}
+
+/* The longest answer that this question may cost. */
+static bool bounce_success_within(struct bounce *bounce, const struct bounce_question *question,
+                                  const struct stun_message *msg, bool tests_behaviour,
+                                  uint64_t now_us, struct bounce_answer *out)
+{
+    if (!bounce_success(bounce, question, msg, BOUNCE_EVERYTHING, out))
+        return false;
+    if (out->size <= question->size)
+        return true;
+    if (!limits_take(bounce->behaviour, &question->from, now_us))
+        return bounce_success(bounce, question, msg, BOUNCE_MAPPED, out);
+    if (tests_behaviour)
+        return true;
+    if (!bounce_success(bounce, question, msg, BOUNCE_MAPPED_AND_OTHER, out))
+        return false;
+    return out->size <= BOUNCE_PLAIN_ANSWER_BYTES ||
+           bounce_success(bounce, question, msg, BOUNCE_MAPPED, out);
 }
 
 static bool bounce_binding(struct bounce *bounce, const struct bounce_question *question,
@@ -139,13 +160,8 @@ static bool bounce_binding(struct bounce *bounce, const struct bounce_question *
         out->to.port = msg->response_port;
     if (change != 0 || msg->has_response_port)
         return limits_take(bounce->behaviour, &question->from, now_us) &&
-               bounce_success(bounce, question, msg, true, out);
-    if (!bounce_success(bounce, question, msg, true, out))
-        return false;
-    if (out->size <= question->size ||
-        (tests_behaviour && limits_take(bounce->behaviour, &question->from, now_us)))
-        return true;
-    return bounce_success(bounce, question, msg, false, out);
+               bounce_success(bounce, question, msg, BOUNCE_EVERYTHING, out);
+    return bounce_success_within(bounce, question, msg, tests_behaviour, now_us, out);
 }
 
 bool bounce_answer(struct bounce *bounce, const struct bounce_question *question, uint64_t now_us,

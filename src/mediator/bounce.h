@@ -3,23 +3,25 @@
  * it. STUN Binding (RFC 8489), NAT behaviour discovery (RFC 5780), and the keepalives by which a
  * session's address is attested. Pure: time is an argument.
  *
- *   plain request       XOR-MAPPED-ADDRESS and nothing else: 20 bytes cost 32, or 44 over IPv6
+ *   plain request       XOR-MAPPED-ADDRESS, and OTHER-ADDRESS where the answer stays within the 44
+ *                       bytes that a plain one takes over IPv6 (RFC 5780 clients start with this)
  *   behaviour test      CHANGE-REQUEST, RESPONSE-PORT or PADDING in it, or so large that the answer
  *                       is not larger: RESPONSE-ORIGIN and OTHER-ADDRESS too
  *   keepalive           USERNAME, EYELET-SEQUENCE, MESSAGE-INTEGRITY-SHA256: answered with
  * integrity anything else       silence
  *
- * An answer that is larger than a plain one and than its question, or that goes elsewhere than back
- * along the question's way, costs a token of the small `behaviour` limit. */
+ * An answer with more than XOR-MAPPED-ADDRESS that is larger than its question, or one that goes
+ * elsewhere than back along the question's way, costs a token of the small `behaviour` limit. */
 #ifndef MEDIATOR_BOUNCE_H
 #define MEDIATOR_BOUNCE_H
 
 #include "mediator/attested.h"
 #include "mediator/limit.h"
 
-#define BOUNCE_MAX_SOCKETS      8 /* two families x two addresses x two ports */
-#define BOUNCE_MAX_ANSWER_BYTES 128
-#define BOUNCE_USERNAME_BYTES   16
+#define BOUNCE_MAX_SOCKETS        8 /* two families x two addresses x two ports */
+#define BOUNCE_MAX_ANSWER_BYTES   128
+#define BOUNCE_PLAIN_ANSWER_BYTES 44
+#define BOUNCE_USERNAME_BYTES     16
 
 struct bounce_socket {
     struct stun_addr bound;   /* an unspecified IP: of every address of this machine */

@@ -152,7 +152,7 @@ void config_init(struct config *config)
         .log_level = LOG_LEVEL_INFO,
         .limits =
             {
-                .sessions = 20000,
+                .sessions = 16384,
                 .sessions_per_prefix = 256,
                 .connection_rate = 20,
                 .connection_burst = 100,

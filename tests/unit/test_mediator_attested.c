@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mediator/attested.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static void test_one_address_a_family(void **state)
+{
+    struct attested attested = {0};
+    struct stun_addr v4 = stun_addr_v4(192, 0, 2, 1, 1), moved = stun_addr_v4(192, 0, 2, 1, 2), v6;
+    struct stun_addr fresh[ATTESTED_MAX];
+
+    (void)state;
+    stun_addr_parse("[2001:db8::1]:5", &v6);
+    assert_int_equal(attested_fresh(&attested, 0, fresh), 0);
+    assert_true(attested_keepalive(&attested, &v4, 1, 0));
+    assert_true(attested_keepalive(&attested, &v6, 2, 0));
+    assert_true(attested_keepalive(&attested, &moved, 3, 0));
+    assert_int_equal(attested_fresh(&attested, 1, fresh), 2);
+    assert_true(stun_addr_equal(&fresh[0], &moved));
+    assert_true(stun_addr_equal(&fresh[1], &v6));
+}
+
+static void test_an_old_sequence_attests_nothing(void **state)
+{
+    struct attested attested = {0};
+    struct stun_addr owner = stun_addr_v4(192, 0, 2, 1, 1), thief, fresh[ATTESTED_MAX];
+
+    (void)state;
+    stun_addr_parse("[2001:db8::1]:5", &thief);
+    assert_false(attested_keepalive(&attested, &owner, 0, 0));
+    assert_true(attested_keepalive(&attested, &owner, 10, 0));
+    assert_false(attested_keepalive(&attested, &thief, 10, 1));
+    assert_false(attested_keepalive(&attested, &thief, 9, 1));
+    assert_int_equal(attested_fresh(&attested, 1, fresh), 1);
+    assert_true(stun_addr_equal(&fresh[0], &owner));
+}
+
+static void test_a_repeated_keepalive_is_answered_but_keeps_nothing_alive(void **state)
+{
+    struct attested attested = {0};
+    struct stun_addr owner = stun_addr_v4(192, 0, 2, 1, 1), fresh[ATTESTED_MAX];
+
+    (void)state;
+    assert_true(attested_keepalive(&attested, &owner, 10, 0));
+    assert_true(attested_keepalive(&attested, &owner, 10, ATTESTED_LIFETIME_US - 1));
+    assert_int_equal(attested_fresh(&attested, ATTESTED_LIFETIME_US - 1, fresh), 1);
+    assert_int_equal(attested_fresh(&attested, ATTESTED_LIFETIME_US, fresh), 0);
+    assert_true(attested_keepalive(&attested, &owner, 11, ATTESTED_LIFETIME_US));
+    assert_int_equal(attested_fresh(&attested, ATTESTED_LIFETIME_US, fresh), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_address_a_family),
+        cmocka_unit_test(test_an_old_sequence_attests_nothing),
+        cmocka_unit_test(test_a_repeated_keepalive_is_answered_but_keeps_nothing_alive),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
