@@ -48,19 +48,17 @@ class Programs:
 
     def helper(self, name):
         """A program of tests/net."""
-        return self._existing(os.path.join(self.build, "tests", "net", name))
+        return self.existing(os.path.join(self.build, "tests", "net", name))
 
     @staticmethod
-    def _existing(path):
+    def existing(path):
         if not os.path.exists(path):
             raise Failed(f"{path} was not built")
         return path
 
     def net(self, **options):
-        for path in (self.eyelet, self.eyeletd):
-            self._existing(path)
         if options.get("rtt"):
-            options["delay"] = self._existing(self.delay)
+            options["delay"] = self.existing(self.delay)
         return Net(self, **options)
 
 
@@ -115,7 +113,7 @@ class Peer:
 
     def start(self, verb, *words, flags=("--json",), mediator=None, **options):
         """Starts `eyelet FLAGS VERB WORDS`."""
-        command = ["ip", "netns", "exec", self.net.ns(self.host), self.net.programs.eyelet, *flags, verb, *words]
+        command = ["ip", "netns", "exec", self.net.ns(self.host), self.net.programs.existing(self.net.programs.eyelet), *flags, verb, *words]
         name = f"{len(self.net.processes):02}-{self.name}-{verb}"
         process = Verb([str(word) for word in command], self.net.directory, name, env=self.environment(mediator), **options)
         self.net.processes.append(process)
@@ -174,7 +172,7 @@ class Net(Topology):
         """Starts eyeletd and waits until it is ready."""
         directory = self.path(state)
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        command = [self.programs.eyeletd, "--state", directory]
+        command = [self.programs.existing(self.programs.eyeletd), "--state", directory]
         for address in addresses:
             command += ["--address", address]
         if config:
