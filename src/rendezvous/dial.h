@@ -74,8 +74,9 @@ int dial_derive(const struct dial_offer *offer, struct dial_keys *out);
 
 /* ---- replays ---- */
 
-#define DIAL_GUARD_CALLERS 1024 /* callers remembered; the one with the oldest dial is forgotten   \
-                                 */
+#define DIAL_GUARD_CALLERS                                                                         \
+    1024 /* callers remembered; the one with the oldest dial is forgotten                          \
+          */
 #define DIAL_GUARD_SLACK_US (120u * 1000000u)
 
 /* Remembers each caller's newest timestamp: of what it has admitted, it admits nothing twice, also
@@ -105,8 +106,9 @@ int dial_guard_admit(struct dial_guard *guard, const struct identity_id *caller,
  *   sealed = counter 8 (BE) | random 16 | XChaCha20-Poly1305 box (tag 16, then the note),
  *            nonce = counter | random
  *
- * The random part is there because one callee may be made to open one dial twice (in two processes,
- * or after a restart), and then to seal different notes under one key and counter.
+ * The random part is there because a callee may be made to open one dial more than once (a replay
+ * that it refuses by a note, another process, a restart), and must not then seal different notes
+ * under one key and nonce.
  * Zero-initialise and set the key. */
 struct dial_note_box {
     uint8_t key[DIAL_KEY_BYTES];
