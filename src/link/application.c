@@ -187,6 +187,19 @@ size_t link_stream_unacked(const struct link *link, int64_t id)
     return stream != NULL ? stream->send.held : 0;
 }
 
+size_t link_unacked(const struct link *link)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < STREAM_TABLE_BUCKETS; i++) {
+        const struct stream *stream = link->streams.buckets[i];
+        for (; stream != NULL; stream = stream->next_in_bucket) {
+            bytes += stream->is_reset ? 0 : stream->send.held;
+            bytes += stream->fin_queued && !stream->fin_sent ? 1 : 0;
+        }
+    }
+    return bytes;
+}
+
 int link_send_message(struct link *link, const uint8_t *data, size_t bytes)
 {
     if (link->is_closed) {

@@ -92,15 +92,9 @@ static int on_acked(ngtcp2_conn *conn, int64_t id, uint64_t offset, uint64_t byt
 
 static void abandoned_by_peer(struct link *link, struct stream *stream, uint64_t code)
 {
-    if (stream == NULL || stream->is_reset) {
-        return;
-    }
     stream->is_reset = true;
     stream->reset_code = code;
     link_drop_received(link, stream);
-    /* A stream has two directions, and our reset means both. Not from inside this callback. */
-    stream->must_shut = true;
-    stream_set_ready(&link->streams, stream, true);
     stream_tell(&link->streams, stream, STREAM_NEWS_RESET);
 }
 
@@ -110,16 +104,14 @@ static int on_stream_reset(ngtcp2_conn *conn, int64_t id, uint64_t final_size, u
     (void)conn;
     (void)id;
     (void)final_size;
-    abandoned_by_peer(user_data, stream_data, code);
-    return 0;
-}
-
-static int on_stop_sending(ngtcp2_conn *conn, int64_t id, uint64_t code, void *user_data,
-                           void *stream_data)
-{
-    (void)conn;
-    (void)id;
-    abandoned_by_peer(user_data, stream_data, code);
+    struct link *link = user_data;
+    struct stream *stream = stream_data;
+    if (stream != NULL && !stream->is_reset) {
+        abandoned_by_peer(link, stream, code);
+        /* A stream has two directions, and a reset means both. Not from inside this callback. */
+        stream->must_shut = true;
+        stream_set_ready(&link->streams, stream, true);
+    }
     return 0;
 }
 
@@ -127,9 +119,7 @@ static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64
                            void *user_data, void *stream_data)
 {
     (void)conn;
-    (void)flags;
     (void)id;
-    (void)code;
     struct link *link = user_data;
     struct stream *stream = stream_data;
     if (stream == NULL) {
@@ -139,6 +129,10 @@ static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64
     stream->must_shut = false;
     stream_set_ready(&link->streams, stream, false);
     send_buffer_clear(&stream->send, &link->streams.pool);
+    /* ngtcp2 answers STOP_SENDING by itself, and only here tells of it. */
+    if ((flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) != 0 && !stream->is_reset) {
+        abandoned_by_peer(link, stream, code);
+    }
     stream_tell_if_closed(&link->streams, stream);
     return 0;
 }
@@ -230,7 +224,6 @@ const ngtcp2_callbacks link_callbacks = {
     .recv_stream_data = on_stream_data,
     .acked_stream_data_offset = on_acked,
     .stream_reset = on_stream_reset,
-    .stream_stop_sending = on_stop_sending,
     .stream_close = on_stream_close,
     .extend_max_stream_data = on_more_stream_data,
     .extend_max_local_streams_bidi = on_more_streams,

@@ -121,6 +121,8 @@ void link_stream_consume(struct link *link, int64_t stream, size_t bytes);
 void link_stream_reset(struct link *link, int64_t stream, uint64_t code);
 /* Bytes written but not yet acknowledged by the peer. */
 size_t link_stream_unacked(const struct link *link, int64_t stream);
+/* The same over all streams; an end that was asked for and is not sent yet counts as one byte. */
+size_t link_unacked(const struct link *link);
 
 /* Unreliable, unordered. LINK_ERR_TOO_LARGE above link_max_message, LINK_ERR_BLOCKED when full. */
 int link_send_message(struct link *link, const uint8_t *data, size_t bytes);

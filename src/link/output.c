@@ -125,6 +125,9 @@ static ngtcp2_ssize write_packet(struct link *link, uint8_t *packet, size_t size
  * that it is given: from where the pacer is, not from now, so that late timers are made up for. */
 static void pace(struct link *link, size_t bytes, ngtcp2_tstamp now)
 {
+    if (!link->is_confirmed) {
+        return; /* the initial window may leave in one burst (RFC 9002, section 7.7) */
+    }
     struct shim_stat stat = shim_get_stat(link->conn);
     ngtcp2_tstamp start = link->paced_until;
     if (start + PACING_BURST < now) {
