@@ -10,6 +10,11 @@
  * some milliseconds between reading the answer and sending. */
 #define INTRODUCE_OPENER_MARGIN_US 3000
 
+/* Two peers whose distances to us differ by some time are at least about that far from each other;
+ * the part of it that even crooked routes keep is on the wire anyway, and need not be waited for.
+ */
+#define INTRODUCE_FLIGHT_SHARE 16
+
 /* What both sides are told about each other and the time between them. */
 struct introduction {
     struct session *caller, *callee;
@@ -29,9 +34,9 @@ static void introduce_prepare(struct introduction *intro, uint64_t now_us)
     session_whereabouts(intro->callee, now_us, &intro->callee_where);
     intro->same_public = coordinates_same_public(&intro->caller_where, &intro->callee_where);
     intro->path_rtt_us = caller_rtt_us + callee_rtt_us;
+    uint32_t lag_us = caller_rtt_us > callee_rtt_us ? caller_rtt_us - callee_rtt_us : 0;
     intro->opener_due_us =
-        INTRODUCE_OPENER_MARGIN_US +
-        (caller_rtt_us > callee_rtt_us ? (caller_rtt_us - callee_rtt_us) / 2 : 0);
+        INTRODUCE_OPENER_MARGIN_US + lag_us / 2 - lag_us / INTRODUCE_FLIGHT_SHARE;
 }
 
 static wire_PeerCoord *introduce_peer_coord(const struct introduction *intro,
