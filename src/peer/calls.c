@@ -265,7 +265,7 @@ static void refuse_stale(struct eyelet_endpoint *ep, uint64_t now_us,
         key_notes(conn);
         refuse(conn, wire_RefuseReason_REFUSE_STALE,
                error == DIAL_ERR_CLOCK
-                   ? "the caller's clock is behind: set it, then call again"
+                   ? "the clocks of caller and callee are far apart: set them, then call again"
                    : "this call is not newer than an earlier one of its caller");
     }
     conn_destroy(conn);
@@ -298,6 +298,7 @@ static void incoming_call(struct eyelet_endpoint *ep, uint64_t now_us, const wir
         gnutls_memset(&offer, 0, sizeof offer);
         return;
     }
+    dial_guard_set_now(ep->guard, endpoint_unix_now_us());
     error = dial_guard_admit(ep->guard, &who, offer.timestamp_us);
     if (error != DIAL_OK) {
         endpoint_log(ep, EYELET_LOG_WARN, "a call was refused: %s", dial_strerror(error));
@@ -397,6 +398,7 @@ void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *
         struct dial_offer offer;
         wire_PeerCoord *held = conn->held;
         conn->held = NULL;
+        dial_guard_set_now(ep->guard, endpoint_unix_now_us());
         if (dial_unseal(&ep->self, held->dial_id.bytes, &conn->peer, held->sealed.bytes,
                         held->sealed.size, &offer) == DIAL_OK &&
             dial_guard_admit(ep->guard, &conn->peer, offer.timestamp_us) == DIAL_OK) {
