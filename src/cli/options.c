@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_TIMEOUT_S 1000000
+
+enum {
+    LONG_ALLOW = 256,
+    LONG_DIRECT,
+    LONG_EXEC,
+    LONG_JSON,
+    LONG_KEY,
+    LONG_MEDIATOR,
+    LONG_OVERWRITE,
+    LONG_PEER,
+    LONG_RELAY,
+    LONG_TIMEOUT,
+    LONG_TO
+};
+
+static const struct option long_options[] = {
+    {"allow", required_argument, NULL, LONG_ALLOW},
+    {"direct-only", no_argument, NULL, LONG_DIRECT},
+    {"exec", required_argument, NULL, LONG_EXEC},
+    {"help", no_argument, NULL, 'h'},
+    {"json", no_argument, NULL, LONG_JSON},
+    {"key", required_argument, NULL, LONG_KEY},
+    {"mediator", required_argument, NULL, LONG_MEDIATOR},
+    {"output", required_argument, NULL, 'o'},
+    {"overwrite", no_argument, NULL, LONG_OVERWRITE},
+    {"peer", required_argument, NULL, LONG_PEER},
+    {"quiet", no_argument, NULL, 'q'},
+    {"relay-only", no_argument, NULL, LONG_RELAY},
+    {"timeout", required_argument, NULL, LONG_TIMEOUT},
+    {"to", required_argument, NULL, LONG_TO},
+    {"verbose", no_argument, NULL, 'v'},
+    {"version", no_argument, NULL, 'V'},
+    {NULL, 0, NULL, 0},
+};
+
+static const struct {
+    uint32_t bit;
+    const char *name;
+} bit_names[] = {
+    {OPTIONS_TIMEOUT, "--timeout"}, {OPTIONS_PATH, "--direct-only"},
+    {OPTIONS_PEER, "--peer"},       {OPTIONS_OUTPUT, "-o or --overwrite"},
+    {OPTIONS_EXEC, "--exec"},       {OPTIONS_TO, "--to"},
+    {OPTIONS_ALLOW, "--allow"},
+};
+
+static bool take_timeout(struct options *options, const char *text)
+{
+    char *end;
+    errno = 0;
+    unsigned long seconds = strtoul(text, &end, 10);
+    if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || seconds == 0 ||
+        seconds > MAX_TIMEOUT_S) {
+        snprintf(options->why, sizeof(options->why),
+                 "--timeout takes whole seconds, at least 1, not \"%s\"", text);
+        return false;
+    }
+    options->timeout_s = (uint32_t)seconds;
+    return true;
+}
+
+static bool take_allow(struct options *options, const char *text)
+{
+    const char **grown =
+        reallocarray(options->allow, options->allow_count + 1, sizeof(*options->allow));
+    if (!grown) {
+        snprintf(options->why, sizeof(options->why), "out of memory");
+        return false;
+    }
+    options->allow = grown;
+    options->allow[options->allow_count++] = text;
+    return true;
+}
+
+static bool take(struct options *options, int option, const char *value)
+{
+    switch (option) {
+    case 'h':
+        options->help = true;
+        return true;
+    case 'V':
+        options->version = true;
+        return true;
+    case 'q':
+        options->quiet = true;
+        return true;
+    case 'v':
+        options->verbose++;
+        return true;
+    case 'o':
+        options->output = value;
+        options->used |= OPTIONS_OUTPUT;
+        return true;
+    case LONG_OVERWRITE:
+        options->overwrite = true;
+        options->used |= OPTIONS_OUTPUT;
+        return true;
+    case LONG_ALLOW:
+        options->used |= OPTIONS_ALLOW;
+        return take_allow(options, value);
+    case LONG_DIRECT:
+        options->used |= OPTIONS_PATH;
+        return true;
+    case LONG_RELAY:
+        snprintf(options->why, sizeof(options->why),
+                 "--relay-only: this version has no relay, all its paths are direct");
+        return false;
+    case LONG_EXEC:
+        options->command = value;
+        options->used |= OPTIONS_EXEC;
+        return true;
+    case LONG_TO:
+        options->target = value;
+        options->used |= OPTIONS_TO;
+        return true;
+    case LONG_JSON:
+        options->json = true;
+        return true;
+    case LONG_KEY:
+        options->key = value;
+        return true;
+    case LONG_MEDIATOR:
+        options->mediator = value;
+        return true;
+    case LONG_PEER:
+        options->peer = value;
+        options->used |= OPTIONS_PEER;
+        return true;
+    case LONG_TIMEOUT:
+        options->used |= OPTIONS_TIMEOUT;
+        return take_timeout(options, value);
+    default:
+        return false;
+    }
+}
+
+/* From optind on; stops at the first word that is no option if order starts with '+'. */
+static bool parse_part(struct options *options, int argc, char **argv, const char *order)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, order, long_options, NULL)) != -1) {
+        if (option == '?' || option == ':') {
+            snprintf(options->why, sizeof(options->why), "%s %s", argv[optind - 1],
+                     option == ':' ? "needs a value" : "is not an option");
+            return false;
+        }
+        if (!take(options, option, optarg)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool options_parse(struct options *options, int argc, char **argv)
+{
+    memset(options, 0, sizeof(*options));
+    opterr = 0;
+    optind = 0;
+    if (!parse_part(options, argc, argv, "+:hVqvo:")) {
+        return false;
+    }
+    if (optind == argc) {
+        return true;
+    }
+    /* the verb stands where getopt expects the program's name */
+    argv += optind;
+    argc -= optind;
+    options->verb = argv[0];
+    optind = 0;
+    if (!parse_part(options, argc, argv, ":hVqvo:")) {
+        return false;
+    }
+    options->arguments = argv + optind;
+    options->argument_count = (size_t)(argc - optind);
+    return true;
+}
+
+void options_free(struct options *options)
+{
+    free(options->allow);
+    options->allow = NULL;
+}
+
+const char *options_misplaced(const struct options *options, uint32_t takes)
+{
+    for (size_t i = 0; i < sizeof(bit_names) / sizeof(bit_names[0]); i++) {
+        if (options->used & ~takes & bit_names[i].bit) {
+            return bit_names[i].name;
+        }
+    }
+    return NULL;
+}

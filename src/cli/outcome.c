@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/outcome.h"
+
+#include <stddef.h>
+
+#include "eyelet.h"
+
+static const struct {
+    int error;
+    struct outcome outcome;
+} outcomes[] = {
+    {EYELET_ERR_ARGUMENT, {OUTCOME_USAGE, "usage", "see \"man eyelet\""}},
+    {EYELET_ERR_MEMORY, {OUTCOME_OTHER, "memory", ""}},
+    {EYELET_ERR_SYSTEM, {OUTCOME_OTHER, "system", ""}},
+    {EYELET_ERR_KEY_FILE,
+     {OUTCOME_OTHER, "key-file", "the key file must be yours, mode 0600, and made by eyelet"}},
+    {EYELET_ERR_MEDIATOR,
+     {OUTCOME_MEDIATOR, "mediator-unreachable",
+      "check --mediator HOST[:PORT], and that eyeletd runs there and its TCP port is open"}},
+    {EYELET_ERR_MEDIATOR_KEY,
+     {OUTCOME_MEDIATOR, "mediator-key-changed",
+      "somebody may be in between: ask its operator for its ID; if the change is right, remove its "
+      "line from known_mediators"}},
+    {EYELET_ERR_NO_SUCH_PEER,
+     {OUTCOME_NO_SUCH_PEER, "no-such-peer",
+      "check the ID, that the other side runs with the same mediator, and that it allows your ID"}},
+    {EYELET_ERR_REFUSED,
+     {OUTCOME_NOT_AUTHORISED, "refused", "ask the other side to allow your ID (\"eyelet id\")"}},
+    {EYELET_ERR_WRONG_PEER,
+     {OUTCOME_INTEGRITY, "wrong-peer",
+      "whoever answered does not hold the key of that ID: nothing was sent to it"}},
+    {EYELET_ERR_NO_PATH,
+     {OUTCOME_NO_DIRECT_PATH, "no-direct-path",
+      "both networks must let UDP out; this version has no relay"}},
+    {EYELET_ERR_TIMEOUT,
+     {OUTCOME_OTHER, "timeout", "try again, or allow more time with --timeout SECONDS"}},
+    {EYELET_ERR_CLOSED, {OUTCOME_OTHER, "closed", ""}},
+    {EYELET_ERR_AGAIN, {OUTCOME_OTHER, "busy", ""}},
+    {EYELET_ERR_TOO_LARGE, {OUTCOME_OTHER, "too-large", ""}},
+    {EYELET_ERR_LIMIT, {OUTCOME_OTHER, "limit", "wait a little and try again"}},
+    {EYELET_ERR_STATE, {OUTCOME_OTHER, "state", ""}},
+    {EYELET_ERR_PROTOCOL,
+     {OUTCOME_OTHER, "protocol", "check that both sides run matching versions of eyelet"}},
+};
+
+struct outcome outcome_of_error(int error)
+{
+    for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++) {
+        if (outcomes[i].error == error) {
+            return outcomes[i].outcome;
+        }
+    }
+    return (struct outcome){error == EYELET_OK ? OUTCOME_DONE : OUTCOME_OTHER,
+                            error == EYELET_OK ? "ok" : "other", ""};
+}
+
+const char *outcome_reset_text(unsigned long long code)
+{
+    switch (code) {
+    case OUTCOME_RESET_TARGET:
+        return "the other side could not reach its target or start its command";
+    case OUTCOME_RESET_BUSY:
+        return "the other side serves too many at once";
+    case OUTCOME_RESET_OUTPUT:
+        return "nobody reads the output at the other side any more";
+    case OUTCOME_RESET_PROTOCOL:
+        return "the other side did not understand what it got";
+    case OUTCOME_RESET_STOPPED:
+        return "the other side was stopped";
+    default:
+        return "the other side abandoned the stream";
+    }
+}

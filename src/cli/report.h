@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the program says: to people on stderr, quiet and clear, or to programs as one JSON object a
+ * line. */
+#ifndef CLI_REPORT_H
+#define CLI_REPORT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "cli/options.h"
+#include "cli/outcome.h"
+
+struct report {
+    bool json;
+    bool quiet;
+    unsigned verbose;
+    bool line_open; /* a progress bar stands on the last line of the terminal */
+};
+
+void report_init(struct report *report, const struct options *options);
+
+/* Before anything else goes to the terminal: the progress bar makes room. */
+void report_clear_line(struct report *report);
+
+/* How it goes, with -v only; with --json as an event "log". */
+__attribute__((format(printf, 2, 3))) void report_story(struct report *report, const char *format,
+                                                        ...);
+/* For people, unless -q. */
+__attribute__((format(printf, 2, 3))) void report_note(struct report *report, const char *format,
+                                                       ...);
+/* With --json only: adds "v" and "event" and writes the line. Takes over fields (NULL: none). */
+void report_event(struct report *report, const char *event, json_t *fields);
+/* The same on stdout, for verbs that answer. */
+void report_answer(struct report *report, const char *event, json_t *fields);
+/* For both: text says what happened, to what; hint what to do next ("": nothing). Returns the exit
+ * code. */
+int report_error(struct report *report, const struct outcome *outcome, const char *text);
+/* A wrong command line. */
+__attribute__((format(printf, 2, 3))) int report_usage(struct report *report, const char *format,
+                                                       ...);
+
+#endif

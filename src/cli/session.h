@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One connection as its user sees it: what is said about it, and what passed through it. It is the
+ * context of its eyelet_conn. */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "cli/loop.h"
+
+struct session {
+    struct loop *loop;
+    eyelet_conn *conn;
+    char peer[EYELET_ID_TEXT_BYTES];
+    uint64_t began_us;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    bool connected;
+    bool got_byte;
+    bool closing; /* we have said goodbye */
+    bool closed;  /* CLOSED was the last event of it */
+    struct session *next;
+};
+
+/* NULL: no memory. */
+struct session *session_new(struct loop *loop, eyelet_conn *conn);
+/* Frees the conn too. NULL is fine. */
+void session_free(struct session *session);
+
+/* Says what PATH, CONNECTED and CLOSED mean. Call it for every event of the conn. For a CLOSED with
+ * an error, returns the exit code that fits; 0 otherwise. */
+int session_event(struct session *session, const eyelet_event *event);
+/* Counts bytes that came in, and says so for the first. */
+void session_received(struct session *session, size_t bytes);
+/* Says goodbye; CLOSED follows. */
+void session_goodbye(struct session *session);
+
+/* An ID or a name from known_peers. Returns 0, or an exit code after having said why. */
+int session_peer(const char *text, const struct settings *settings, struct report *report,
+                 eyelet_id *id);
+/* Begins a dial. Returns 0, or an exit code after having said why. */
+int session_dial(struct loop *loop, const eyelet_id *peer, struct session **out);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One function a verb, each in its own file. They return the exit code. */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+
+#include "cli/options.h"
+#include "cli/report.h"
+#include "cli/settings.h"
+
+typedef int verb_run(const struct options *options, const struct settings *settings,
+                     struct report *report);
+
+verb_run verb_id;
+verb_run verb_listen;
+verb_run verb_connect;
+verb_run verb_send;
+verb_run verb_recv;
+
+#endif
