@@ -78,7 +78,7 @@ struct answer {
 struct forecast {
     bool wanted, surveying, opened, announced, decided;
     struct survey survey;
-    uint64_t last_answer_us;
+    uint64_t last_answer_us, decided_us;
     struct nat_samples mine, theirs;
 };
 
@@ -184,6 +184,7 @@ bool forecast_input(struct punch *p, const struct punch_pair *from, const struct
 bool forecast_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size_t capacity);
 void forecast_samples(struct punch *p, const struct punch_note *note);
 void forecast_plan(struct punch *p, const struct punch_note *note);
+uint64_t forecast_hold(const struct punch *p); /* plain checks through the NAT wait until then */
 uint64_t forecast_next(const struct punch *p);
 
 /* ---- outbox.c ---- */

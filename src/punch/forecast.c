@@ -7,7 +7,8 @@
 #define SURVEY_US    (2 * SECOND)
 #define ENOUGH_US    (100 * MS) /* after two answers, nobody waits longer for the others */
 #define BURST_OUT_US (20 * MS)
-#define WINDOW_TRIES 2
+#define MAX_TRIES    4
+#define MAX_GUESSES  (2 * NAT_MAX_PREDICTED) /* packets to guessed ports a dial */
 
 static bool asked_all(const struct survey *s)
 {
@@ -27,12 +28,22 @@ static size_t answers(const struct survey *s)
     return count;
 }
 
+/* Where both NATs depend on the endpoint, plain checks can't succeed, and the mapping that each
+ * makes would come between the samples and the port that was predicted from them. */
+uint64_t forecast_hold(const struct punch *p)
+{
+    if (plan_need(&p->profile) != PLAN_NEED_SAMPLES ||
+        plan_need(&p->their_profile) != PLAN_NEED_SAMPLES || p->bounce_count == 0)
+        return 0;
+    return p->forecast.decided ? p->forecast.decided_us + BURST_OUT_US : p->start_us + ALONE_US;
+}
+
 /* The first checks of the data socket make mappings too: they must not fall between the samples. */
 static uint64_t survey_gate(const struct punch *p)
 {
     bool waiting = false;
 
-    if (!p->started || asked_all(&p->forecast.survey))
+    if (!p->started || asked_all(&p->forecast.survey) || forecast_hold(p) > p->now_us)
         return 0;
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         if (p->pairs[i].used && p->pairs[i].sent == 0 && p->pairs[i].next_us != NEVER &&
@@ -62,6 +73,40 @@ static void want_socket(struct punch *p)
         event->socket = PUNCH_FRESH_SOCKET;
 }
 
+/* Whether question i made a mapping that question k did not share. */
+static bool separate(const struct punch *p, size_t i, size_t k)
+{
+    return p->profile.mapping != NAT_MAPPING_ADDRESS_DEPENDENT ||
+           !stun_addr_same_ip(&p->forecast.survey.asked[i].q.server,
+                              &p->forecast.survey.asked[k].q.server);
+}
+
+/* A server that did not answer was asked all the same, and took a port: the newest sample must be
+ * the newest mapping. */
+static void fill_up(struct punch *p)
+{
+    const struct survey *s = &p->forecast.survey;
+    struct nat_samples *mine = &p->forecast.mine;
+    int32_t step = nat_samples_step(mine);
+    size_t newest = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->asked[i].mapped.family != STUN_NO_FAMILY)
+            newest = i;
+    }
+    for (size_t i = newest + 1; step != 0 && i < s->count; i++) {
+        if (!separate(p, i, newest))
+            continue;
+        newest = i;
+        if (mine->count == NAT_MAX_SAMPLES) {
+            memmove(mine->ports, mine->ports + 1, sizeof(mine->ports) - sizeof(mine->ports[0]));
+            mine->count--;
+        }
+        mine->ports[mine->count] = (uint16_t)(mine->ports[mine->count - 1] + step);
+        mine->public_addr.port = mine->ports[mine->count++];
+    }
+}
+
 static void take_samples(struct punch *p)
 {
     struct forecast *f = &p->forecast;
@@ -71,6 +116,7 @@ static void take_samples(struct punch *p)
         return;
     f->surveying = false;
     survey_samples(&f->survey, PUNCH_FRESH_SOCKET, &f->mine);
+    fill_up(p);
     if (f->mine.count == 0 || !p->caller)
         return;
     event = engine_event(p, PUNCH_EVENT_NOTE);
@@ -82,7 +128,7 @@ static void take_samples(struct punch *p)
 }
 
 static void send_to(struct punch *p, unsigned socket, const struct stun_addr *to, bool opens,
-                    uint64_t at_us)
+                    uint64_t at_us, size_t tries)
 {
     const struct remote *known = remote_find(p, to);
     uint16_t i = pair_find(p, socket, to);
@@ -97,7 +143,7 @@ static void send_to(struct punch *p, unsigned socket, const struct stun_addr *to
         return;
     p->pairs[i].opens = opens;
     if (p->pairs[i].kind == PUNCH_PREDICTED)
-        p->pairs[i].tries_left = WINDOW_TRIES;
+        p->pairs[i].tries_left = (uint8_t)(tries < MAX_TRIES ? tries : MAX_TRIES);
     pair_begin(p, &p->pairs[i], at_us);
 }
 
@@ -117,7 +163,7 @@ static void open_hole(struct punch *p)
     if (target == NULL)
         return;
     f->opened = true;
-    send_to(p, PUNCH_FRESH_SOCKET, &target->addr, true, p->now_us);
+    send_to(p, PUNCH_FRESH_SOCKET, &target->addr, true, p->now_us, 1);
 }
 
 static void execute(struct punch *p, const struct plan_part *part, uint64_t at_us)
@@ -130,7 +176,8 @@ static void execute(struct punch *p, const struct plan_part *part, uint64_t at_u
         return;
     for (size_t i = 0; i < part->port_count && i < NAT_MAX_PREDICTED; i++) {
         to.port = part->ports[i];
-        send_to(p, socket, &to, part->opens_first, at_us + i * BURST_GAP_US);
+        send_to(p, socket, &to, part->opens_first, at_us + i * BURST_GAP_US,
+                MAX_GUESSES / part->port_count);
     }
 }
 
@@ -156,7 +203,7 @@ static void decide(struct punch *p)
     const struct remote *r;
     struct plan plan;
 
-    if (p->caller || f->decided || !p->started || p->state != PUNCHING)
+    if (p->caller || f->decided || !p->started || p->state != PUNCHING || p->heard_any)
         return;
     mine.samples = f->mine;
     theirs.samples = f->theirs;
@@ -167,6 +214,7 @@ static void decide(struct punch *p)
     if (plan.kind != PLAN_PREDICT)
         return;
     f->decided = true;
+    f->decided_us = p->now_us;
     announce(p, &plan.theirs);
     execute(p, &plan.mine, p->now_us);
 }
@@ -244,10 +292,11 @@ void forecast_plan(struct punch *p, const struct punch_note *note)
     struct stun_addr first = note->plan.target;
 
     /* One plan a dial: a second one could only be a way to make us send more. */
-    if (!p->caller || !p->started || p->forecast.decided || p->state != PUNCHING ||
+    if (!p->caller || !p->started || p->forecast.decided || p->state != PUNCHING || p->heard_any ||
         note->plan.port_count == 0 || note->plan.port_count > NAT_MAX_PREDICTED)
         return;
     p->forecast.decided = true;
+    p->forecast.decided_us = p->now_us;
     part.port_count = note->plan.port_count;
     memcpy(part.ports, note->plan.ports, part.port_count * sizeof(part.ports[0]));
     first.port = part.ports[0];

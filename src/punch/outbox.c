@@ -81,7 +81,7 @@ static void schedule_retry(struct punch *p, struct pair *pair)
     else if (pair->tries_left == 0 || (p->state == FAILED && pair->tries > RETRY_GAPS))
         next = NEVER;
     else if (pair->kind == PUNCH_PREDICTED && !pair->heard)
-        next = p->now_us + 100 * MS;
+        next = p->now_us + 100 * MS * pair->tries;
     else if (pair->tries <= RETRY_GAPS)
         next = pair->round_us + retry_us[pair->tries - 1];
     else
@@ -187,6 +187,8 @@ static uint64_t due(const struct punch *p, const struct pair *pair, bool burst_o
         return at;
     if (at < p->pace_us)
         at = p->pace_us;
+    if (at < forecast_hold(p) && !stun_addr_is_private(&pair->remote))
+        at = forecast_hold(p);
     if (pair->sent == 0 && burst_over && at < p->pace_new_us)
         at = p->pace_new_us;
     return at;

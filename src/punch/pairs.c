@@ -205,20 +205,20 @@ bool pair_trusted(const struct pair *pair)
 
 enum punch_technique pair_technique(const struct pair *pair)
 {
+    bool local = stun_addr_is_private(&pair->remote) || stun_addr_is_loopback(&pair->remote) ||
+                 stun_addr_is_link_local(&pair->remote);
+
     if (pair_planned(pair))
         return PUNCH_TECHNIQUE_PREDICTED;
     switch ((enum punch_kind)pair->kind) {
     case PUNCH_HOST:
-        if (stun_addr_is_private(&pair->remote) || stun_addr_is_loopback(&pair->remote) ||
-            stun_addr_is_link_local(&pair->remote))
-            return PUNCH_TECHNIQUE_PRIVATE;
-        return PUNCH_TECHNIQUE_PUBLIC;
+        return local ? PUNCH_TECHNIQUE_PRIVATE : PUNCH_TECHNIQUE_PUBLIC;
+    case PUNCH_PEER_REFLEXIVE:
+        return local ? PUNCH_TECHNIQUE_PRIVATE : PUNCH_TECHNIQUE_PEER_REFLEXIVE;
     case PUNCH_SERVER_REFLEXIVE:
         return PUNCH_TECHNIQUE_PUBLIC;
     case PUNCH_PORT_MAPPED:
         return PUNCH_TECHNIQUE_PORT_MAPPED;
-    case PUNCH_PEER_REFLEXIVE:
-        return PUNCH_TECHNIQUE_PEER_REFLEXIVE;
     case PUNCH_PREDICTED:
         return PUNCH_TECHNIQUE_PREDICTED;
     }

@@ -166,6 +166,13 @@ void engine_hear(struct punch *p, uint16_t index)
         pair_event(p, PUNCH_EVENT_USABLE, pair);
     if (!pair->proven)
         pair_trigger(p, pair);
+    /* No more guessing. */
+    for (size_t i = 0; first && i < PUNCH_MAX_PAIRS; i++) {
+        struct pair *other = &p->pairs[i];
+
+        if (other->used && other->kind == PUNCH_PREDICTED && !other->heard)
+            other->next_us = NEVER;
+    }
 }
 
 void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us)

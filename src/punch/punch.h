@@ -141,7 +141,7 @@ void punch_handle_timeout(struct punch *p, uint64_t now_us);
 size_t punch_routes(struct punch *p, uint64_t now_us,
                     struct punch_pair routes[static PUNCH_MAX_ROUTES]);
 /* True if punch_routes would name a pair now; counts nothing. */
-bool punch_has_route(const struct punch *p, uint64_t now_us);
+bool punch_has_route(struct punch *p, uint64_t now_us);
 /* An authentic link packet arrived on a pair: consent is renewed as little as RFC 7675 allows (not
  * at all), but a proven pair that carries data needs no keepalive of its own. */
 void punch_heard_link(struct punch *p, uint64_t now_us, const struct punch_pair *pair);

@@ -68,7 +68,8 @@ size_t punch_routes(struct punch *p, uint64_t now_us,
     if (p->state == FAILED)
         return 0;
     heard = likeliest(p, true, routes, 0) != NULL;
-    if (!heard && (p->caller || p->state != PUNCHING || p->now_us < p->start_us))
+    if (!heard && (p->caller || p->state != PUNCHING || p->now_us < p->start_us ||
+                   p->now_us < forecast_hold(p)))
         return 0;
     while (count < PUNCH_MAX_ROUTES) {
         struct pair *pair = likeliest(p, heard, routes, count);
@@ -85,4 +86,15 @@ size_t punch_routes(struct punch *p, uint64_t now_us,
         routes[count++].remote = pair->remote;
     }
     return count;
+}
+
+bool punch_has_route(struct punch *p, uint64_t now_us)
+{
+    engine_advance(p, now_us);
+    if (p->state == CONNECTED || p->state == FAILED)
+        return p->state == CONNECTED;
+    if (likeliest(p, true, NULL, 0) != NULL)
+        return true;
+    return !p->caller && p->state == PUNCHING && p->now_us >= p->start_us &&
+           likeliest(p, false, NULL, 0) != NULL;
 }

@@ -110,6 +110,15 @@ static void transmit(struct net *n, int h, unsigned socket, const struct stun_ad
         carry(n, n->one_way_us, NET_OPEN, &from, to, bytes, size);
 }
 
+/* A port that the other side never gave to its data socket: prediction has a budget of its own. */
+static bool is_guess(const struct net *n, int h, const struct stun_addr *to)
+{
+    const struct net_host *other = &n->host[1 - h];
+
+    return stun_addr_same_ip(to, &other->public_addr) &&
+           !stun_addr_equal(to, &other->public_addr) && n->host[h].usable_us == UINT64_MAX;
+}
+
 static void count(struct net *n, int h, const struct stun_addr *to, bool link)
 {
     struct net_host *host = &n->host[h];
@@ -234,7 +243,7 @@ static void flush(struct net *n, int h)
             if (is_request && !is_bounce(n, &out.pair.remote)) {
                 host->checks++;
                 host->openers += out.ttl != 0;
-                if (out.pair.socket != PUNCH_FRESH_SOCKET)
+                if (out.pair.socket != PUNCH_FRESH_SOCKET && !is_guess(n, h, &out.pair.remote))
                     count(n, h, &out.pair.remote, false);
                 n->last_request[h].host = h;
                 n->last_request[h].to = out.pair.remote;
@@ -267,9 +276,10 @@ static void bounce(struct net *n, const struct stun_addr *server, const struct s
 
 static void deliver(struct net *n, size_t i)
 {
-    struct stun_addr to = n->packet[i].to;
-    int lan = n->packet[i].lan, h;
-    struct punch_pair pair = {.remote = n->packet[i].from};
+    const struct net_packet packet = n->packet[i]; /* its place is used again meanwhile */
+    struct punch_pair pair = {.remote = packet.from};
+    struct stun_addr to = packet.to;
+    int lan = packet.lan, h;
     bool first;
 
     n->packet[i].used = false;
@@ -277,7 +287,7 @@ static void deliver(struct net *n, size_t i)
         n->packets--;
     if (lan == NET_OPEN) {
         if (is_bounce(n, &to)) {
-            bounce(n, &to, &n->packet[i].from, n->packet[i].bytes, n->packet[i].size);
+            bounce(n, &to, &packet.from, packet.bytes, packet.size);
             return;
         }
         for (int k = 0; k < 2 && lan == NET_OPEN; k++) {
@@ -285,7 +295,7 @@ static void deliver(struct net *n, size_t i)
                 stun_addr_same_ip(&n->nat[n->host[k].nat].public_ip, &to))
                 lan = n->host[k].nat;
         }
-        if (lan != NET_OPEN && !small_nat_in(&n->nat[lan], &n->packet[i].from, &to))
+        if (lan != NET_OPEN && !small_nat_in(&n->nat[lan], &packet.from, &to))
             return;
     }
     h = host_at(n, lan, &to);
@@ -294,13 +304,13 @@ static void deliver(struct net *n, size_t i)
     while (pair.socket < PUNCH_MAX_SOCKETS && !stun_addr_equal(&n->host[h].local[pair.socket], &to))
         pair.socket++;
     first = n->host[h].usable_us == UINT64_MAX;
-    if (n->packet[i].size == sizeof(link_bytes) &&
-        memcmp(n->packet[i].bytes, link_bytes, sizeof(link_bytes)) == 0) {
+    if (packet.size == sizeof(link_bytes) &&
+        memcmp(packet.bytes, link_bytes, sizeof(link_bytes)) == 0) {
         if (n->host[h].link_us == UINT64_MAX)
             n->host[h].link_us = n->now_us;
         punch_heard_link(n->host[h].engine, n->now_us, &pair);
     } else {
-        punch_input(n->host[h].engine, n->now_us, &pair, n->packet[i].bytes, n->packet[i].size);
+        punch_input(n->host[h].engine, n->now_us, &pair, packet.bytes, packet.size);
     }
     flush(n, h);
     if (first && n->host[h].usable_us != UINT64_MAX && !n->no_link)

@@ -35,6 +35,15 @@ struct net_host {
     uint64_t first_plain_us;
 };
 
+struct net_packet {
+    bool used;
+    uint64_t at_us;
+    struct stun_addr from, to; /* as in the public network, or on the LAN */
+    int lan;                   /* NAT whose LAN it is on, or NET_OPEN */
+    uint16_t size;
+    uint8_t bytes[PUNCH_MAX_PACKET_BYTES];
+};
+
 struct net {
     uint64_t now_us;
     uint64_t random;
@@ -48,14 +57,7 @@ struct net {
     bool bounce_down, notes_lost, no_link;
     uint8_t core_hops; /* between the NATs */
     struct stun_addr bounce[4];
-    struct {
-        bool used;
-        uint64_t at_us;
-        struct stun_addr from, to; /* as in the public network, or on the LAN */
-        int lan;                   /* NAT whose LAN it is on, or NET_OPEN */
-        uint16_t size;
-        uint8_t bytes[PUNCH_MAX_PACKET_BYTES];
-    } packet[NET_PACKETS];
+    struct net_packet packet[NET_PACKETS];
     size_t packets; /* none in use from here on */
     struct {
         bool used;
