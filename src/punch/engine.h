@@ -116,8 +116,8 @@ struct punch {
     uint32_t nominations;
     uint64_t nominate_due_us;
 
-    uint64_t first_sent_us; /* of the plain punch; NEVER before */
-    uint32_t plain_sent;
+    uint64_t first_sent_us;         /* of the plain punch; NEVER before */
+    uint32_t plain_sent, link_sent; /* link copies are part of the plain punch */
     uint64_t pace_us, pace_new_us;
     uint32_t sends_ok, sends_failed;
     int last_error;

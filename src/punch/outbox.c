@@ -118,7 +118,8 @@ static bool may_send(struct punch *p, struct pair *pair)
         return false;
     }
     if (!pair->triggered)
-        reserve = RESERVE_TRIGGERED + (p->caller ? 0 : RESERVE_LINK);
+        reserve = RESERVE_TRIGGERED +
+                  (p->caller || p->link_sent >= RESERVE_LINK ? 0 : RESERVE_LINK - p->link_sent);
     until = blocked_until(p, reserve);
     if (until == 0 && p->budget != NULL && !pair->heard &&
         !punch_budget_take(p->budget, p->now_us, &pair->remote))

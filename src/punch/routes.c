@@ -80,6 +80,7 @@ size_t punch_routes(struct punch *p, uint64_t now_us,
             if (!outbox_allows(p, &pair->remote, RESERVE_TRIGGERED + burst_left(p)))
                 break;
             outbox_count(p);
+            p->link_sent++;
         }
         pair->link_copies++;
         routes[count].socket = pair->socket;
