@@ -123,6 +123,7 @@ struct punch {
     int last_error;
 
     uint64_t consent_due_us, consent_until_us;
+    bool consent_open; /* the last check has not been answered */
 
     struct answer answers[ANSWERS];
     size_t answer_first, answer_count;

@@ -219,9 +219,14 @@ static void decide(struct punch *p)
     execute(p, &plan.mine, p->now_us);
 }
 
+static bool over(const struct punch *p)
+{
+    return p->state == CONNECTED || p->state == FAILED;
+}
+
 void forecast_advance(struct punch *p)
 {
-    if (p->state == CONNECTED || p->state == FAILED)
+    if (over(p))
         return;
     want_socket(p);
     take_samples(p);
@@ -266,7 +271,7 @@ bool forecast_input(struct punch *p, const struct punch_pair *from, const struct
 
 bool forecast_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size_t capacity)
 {
-    if (!p->forecast.surveying || p->now_us < survey_gate(p))
+    if (!p->forecast.surveying || over(p) || p->now_us < survey_gate(p))
         return false;
     if (!survey_output(&p->forecast.survey, p->now_us, &out->pair.socket, &out->pair.remote, buffer,
                        capacity, &out->size)) {
@@ -310,7 +315,7 @@ uint64_t forecast_next(const struct punch *p)
 {
     uint64_t next, gate, samples;
 
-    if (!p->forecast.surveying)
+    if (!p->forecast.surveying || over(p))
         return NEVER;
     next = survey_next_timeout(&p->forecast.survey);
     gate = survey_gate(p);
