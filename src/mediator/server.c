@@ -276,8 +276,9 @@ static bool server_make_tables(struct server *server)
     deadlines_init(&server->active, (uint64_t)limits->silence_seconds * 1000000u);
     deadlines_init(&server->ending, SERVER_ENDING_US);
     server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (server->registry == NULL || server->dials == NULL || server->refusals == NULL ||
-        server->occupancy == NULL || server->connections == NULL || server->prefix_dials == NULL) {
+    if (channel_priority(&server->priority) != CHANNEL_OK || server->registry == NULL ||
+        server->dials == NULL || server->refusals == NULL || server->occupancy == NULL ||
+        server->connections == NULL || server->prefix_dials == NULL) {
         log_error(&server->log, "out of memory");
         return false;
     }
@@ -296,6 +297,8 @@ static void server_free_tables(struct server *server)
         close(server->spare_fd);
     if (server->credentials != NULL)
         gnutls_certificate_free_credentials(server->credentials);
+    if (server->priority != NULL)
+        gnutls_priority_deinit(server->priority);
 }
 
 static void server_start_timers(struct server *server)

@@ -42,6 +42,7 @@ struct server {
     struct log log;
     struct identity_id id;
     gnutls_certificate_credentials_t credentials;
+    gnutls_priority_t priority; /* one for all sessions */
 
     uv_loop_t loop;
     uv_timer_t tick;

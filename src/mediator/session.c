@@ -273,6 +273,7 @@ void session_open(struct server *server, int fd, const struct stun_addr *from,
     struct channel_config config = {.server = true,
                                     .fd = fd,
                                     .credentials = server->credentials,
+                                    .priority = server->priority,
                                     .max_queue_bytes = server->config->limits.queue_bytes};
 
     if (session == NULL) {

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mediator_client.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "identity/rawkey.h"
+#include "stun/stun.h"
+
+#define CLIENT_PATIENCE_MS 5000
+#define CLIENT_EXPECT_MS   2500 /* longer than a refusal takes */
+#define CLIENT_QUEUE_BYTES (1 << 20)
+
+static struct sockaddr_in client_sockaddr(const struct stun_addr *addr)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
+
+    memcpy(&in.sin_addr, addr->ip, sizeof in.sin_addr);
+    return in;
+}
+
+static bool client_wait(int fd, short events, int timeout_ms)
+{
+    struct pollfd polled = {.fd = fd, .events = events};
+    int ready;
+
+    do {
+        ready = poll(&polled, 1, timeout_ms);
+    } while (ready < 0 && errno == EINTR);
+    return ready > 0;
+}
+
+uint64_t client_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---- the daemon ---- */
+
+static bool mediator_read_line(struct mediator *mediator, char *line, size_t capacity)
+{
+    size_t used = 0;
+
+    while (used + 1 < capacity && client_wait(mediator->output, POLLIN, CLIENT_PATIENCE_MS)) {
+        ssize_t got = read(mediator->output, line + used, 1);
+        if (got <= 0)
+            return false;
+        if (line[used] == '\n') {
+            line[used] = '\0';
+            return true;
+        }
+        used++;
+    }
+    return false;
+}
+
+/* "eyeletd ready: control A:P A:P, bounce A:P A:P A:P A:P, id ID" */
+static bool mediator_parse_ready(struct mediator *mediator, const char *line)
+{
+    char text[MEDIATOR_ADDRESSES + MEDIATOR_BOUNCES][STUN_ADDR_TEXT_BYTES];
+
+    if (sscanf(line,
+               "eyeletd ready: control %55[^ ,] %55[^ ,], bounce %55[^ ,] %55[^ ,] %55[^ ,] "
+               "%55[^ ,], id %52s",
+               text[0], text[1], text[2], text[3], text[4], text[5], mediator->id) != 7)
+        return false;
+    for (size_t i = 0; i < MEDIATOR_ADDRESSES; i++)
+        if (!stun_addr_parse(text[i], &mediator->control[i]))
+            return false;
+    for (size_t i = 0; i < MEDIATOR_BOUNCES; i++)
+        if (!stun_addr_parse(text[MEDIATOR_ADDRESSES + i], &mediator->bounce[i]))
+            return false;
+    return true;
+}
+
+bool mediator_start(struct mediator *mediator, const char *program)
+{
+    char config[96], line[512];
+    int output[2];
+
+    snprintf(config, sizeof config, "%s/eyeletd.conf", mediator->folder);
+    if (pipe2(output, O_CLOEXEC) < 0)
+        return false;
+    mediator->pid = fork();
+    if (mediator->pid == 0) {
+        dup2(output[1], STDOUT_FILENO);
+        execl(program, program, "--config", config, (char *)NULL);
+        _exit(127);
+    }
+    close(output[1]);
+    mediator->output = output[0];
+    return mediator->pid > 0 && mediator_read_line(mediator, line, sizeof line) &&
+           mediator_parse_ready(mediator, line);
+}
+
+bool mediator_create(struct mediator *mediator, const char *program, const char *limits)
+{
+    char path[96];
+
+    *mediator = (struct mediator){.folder = "/tmp/eyeletd-test-XXXXXX", .pid = -1};
+    if (mkdtemp(mediator->folder) == NULL)
+        return false;
+    snprintf(path, sizeof path, "%s/eyeletd.conf", mediator->folder);
+    FILE *file = fopen(path, "we");
+    if (file == NULL)
+        return false;
+    fprintf(file,
+            "address = 127.0.0.1\naddress = 127.0.0.2\nport = 0\nbounce-port = 0\n"
+            "log-level = warn\nstate = %s/state\n[limits]\n%s",
+            mediator->folder, limits);
+    fclose(file);
+    return mediator_start(mediator, program);
+}
+
+int mediator_stop(struct mediator *mediator)
+{
+    uint64_t until_ms = client_now_ms() + CLIENT_PATIENCE_MS;
+    int status = 0;
+    pid_t ended = 0;
+
+    if (mediator->pid <= 0)
+        return -1;
+    kill(mediator->pid, SIGTERM);
+    while ((ended = waitpid(mediator->pid, &status, WNOHANG)) == 0 && client_now_ms() < until_ms)
+        usleep(5000);
+    if (ended == 0) {
+        kill(mediator->pid, SIGKILL);
+        waitpid(mediator->pid, &status, 0);
+    }
+    close(mediator->output);
+    mediator->pid = -1;
+    return ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void mediator_destroy(struct mediator *mediator)
+{
+    static const char *const files[] = {"eyeletd.conf", "state/key"};
+    char path[96];
+
+    if (mediator->pid > 0)
+        mediator_stop(mediator);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", mediator->folder, files[i]);
+        unlink(path);
+    }
+    snprintf(path, sizeof path, "%s/state", mediator->folder);
+    rmdir(path);
+    rmdir(mediator->folder);
+}
+
+/* ---- sessions ---- */
+
+static int client_socket(int type, uint8_t last)
+{
+    struct stun_addr from = stun_addr_v4(127, 0, 0, last, 0);
+    struct sockaddr_in in = client_sockaddr(&from);
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&in, sizeof in) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int client_tcp(const struct stun_addr *to, uint8_t last)
+{
+    struct sockaddr_in in = client_sockaddr(to);
+    int fd = client_socket(SOCK_STREAM, last);
+
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&in, sizeof in) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t last)
+{
+    uint64_t until_ms = client_now_ms() + CLIENT_PATIENCE_MS;
+    int fd = client_tcp(to, last);
+
+    if (fd < 0)
+        return false;
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    struct channel_config config = {
+        .fd = fd, .credentials = client->credentials, .max_queue_bytes = CLIENT_QUEUE_BYTES};
+    if (channel_new(&client->channel, &config) != CHANNEL_OK)
+        return false;
+    while (client_now_ms() < until_ms) {
+        if (channel_process(client->channel) != CHANNEL_OK)
+            return false;
+        if (channel_is_open(client->channel))
+            return true;
+        client_wait(fd, channel_wants_write(client->channel) ? POLLIN | POLLOUT : POLLIN, 100);
+    }
+    return false;
+}
+
+bool client_open(struct client *client, const struct stun_addr *to, uint8_t last)
+{
+    *client = (struct client){0};
+    return identity_generate(&client->identity) == IDENTITY_OK &&
+           rawkey_credentials(&client->identity, &client->credentials) == IDENTITY_OK &&
+           client_reopen(client, to, last);
+}
+
+void client_close(struct client *client)
+{
+    channel_free(client->channel);
+    client->channel = NULL;
+}
+
+void client_free(struct client *client)
+{
+    client_close(client);
+    if (client->credentials != NULL)
+        gnutls_certificate_free_credentials(client->credentials);
+    client->credentials = NULL;
+}
+
+bool client_send(struct client *client, const wire_ToMediator *msg)
+{
+    uint8_t frame[CHANNEL_MAX_FRAME_BYTES];
+    size_t size = wire_encode_to_mediator(msg, frame, sizeof frame);
+
+    return size > 0 && channel_send(client->channel, frame, size) == CHANNEL_OK;
+}
+
+int client_receive(struct client *client, wire_FromMediator *out, int timeout_ms)
+{
+    uint64_t until_ms = client_now_ms() + (uint64_t)timeout_ms;
+    const uint8_t *frame;
+    const char *why;
+    size_t size;
+
+    for (;;) {
+        if (channel_process(client->channel) != CHANNEL_OK)
+            return -1;
+        int got = channel_receive(client->channel, &frame, &size);
+        if (got < 0)
+            return -1;
+        if (got == 1)
+            return wire_decode_from_mediator(frame, size, out, &why) ? 1 : -1;
+        uint64_t now_ms = client_now_ms();
+        if (now_ms >= until_ms)
+            return 0;
+        client_wait(channel_fd(client->channel),
+                    channel_wants_write(client->channel) ? POLLIN | POLLOUT : POLLIN,
+                    (int)(until_ms - now_ms));
+    }
+}
+
+bool client_expect(struct client *client, pb_size_t which_body, wire_FromMediator *out)
+{
+    return client_receive(client, out, CLIENT_EXPECT_MS) == 1 && out->which_body == which_body;
+}
+
+bool client_expect_error(struct client *client, wire_ErrorCode code, wire_FromMediator *out)
+{
+    return client_expect(client, wire_FromMediator_error_tag, out) && out->body.error.code == code;
+}
+
+bool client_expect_end(struct client *client, int timeout_ms)
+{
+    wire_FromMediator msg;
+
+    return client_receive(client, &msg, timeout_ms) == -1;
+}
+
+/* ---- messages ---- */
+
+static void client_add_host(wire_Coordinates *coordinates, const char *host)
+{
+    struct stun_addr addr;
+
+    if (host == NULL || !stun_addr_parse(host, &addr))
+        return;
+    wire_Candidate *candidate = &coordinates->candidates[coordinates->candidates_count++];
+    candidate->kind = wire_CandidateKind_CANDIDATE_HOST;
+    candidate->attested = true; /* not ours to say */
+    candidate->has_address = true;
+    wire_from_addr(&addr, &candidate->address);
+}
+
+bool client_register(struct client *client, wire_Visibility visibility, const char *host,
+                     const struct identity_id *allowed)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_registration_tag};
+    wire_Register *body = &msg.body.registration;
+    wire_FromMediator answer;
+
+    body->has_coordinates = true;
+    client_add_host(&body->coordinates, host);
+    body->visibility = visibility;
+    if (allowed != NULL) {
+        body->allowed_count = 1;
+        body->allowed[0].size = IDENTITY_ID_BYTES;
+        memcpy(body->allowed[0].bytes, allowed->bytes, IDENTITY_ID_BYTES);
+    }
+    if (!client_send(client, &msg) ||
+        !client_expect(client, wire_FromMediator_registered_tag, &answer))
+        return false;
+    client->registered = answer.body.registered;
+    client->session_id = 0;
+    for (size_t i = 0; i < WIRE_SESSION_ID_BYTES; i++)
+        client->session_id = client->session_id << 8 | client->registered.session_id.bytes[i];
+    memcpy(client->session_key, client->registered.session_key.bytes, WIRE_SESSION_KEY_BYTES);
+    return true;
+}
+
+/* Short test dial IDs: one byte repeated. */
+#define client_set_dial_id(field, dial)                                                            \
+    ((field).size = WIRE_DIAL_ID_BYTES, memset((field).bytes, dial, WIRE_DIAL_ID_BYTES))
+
+bool client_dial(struct client *client, const struct identity_id *whom, uint8_t dial,
+                 const char *host)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_get_peer_tag};
+    wire_GetPeer *body = &msg.body.get_peer;
+
+    client_set_dial_id(body->dial_id, dial);
+    body->peer_id.size = IDENTITY_ID_BYTES;
+    memcpy(body->peer_id.bytes, whom->bytes, IDENTITY_ID_BYTES);
+    body->has_coordinates = true;
+    client_add_host(&body->coordinates, host);
+    body->sealed.size = WIRE_MAX_SEALED_BYTES;
+    memset(body->sealed.bytes, dial, WIRE_MAX_SEALED_BYTES);
+    return client_send(client, &msg);
+}
+
+bool client_note(struct client *client, uint8_t dial, uint8_t mark)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_dial_note_tag};
+
+    client_set_dial_id(msg.body.dial_note.dial_id, dial);
+    msg.body.dial_note.sealed.size = 1;
+    msg.body.dial_note.sealed.bytes[0] = mark;
+    return client_send(client, &msg);
+}
+
+bool client_accept(struct client *client, uint8_t dial)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_dial_accept_tag};
+
+    client_set_dial_id(msg.body.dial_accept.dial_id, dial);
+    return client_send(client, &msg);
+}
+
+/* ---- datagrams ---- */
+
+int client_udp(uint8_t last)
+{
+    return client_socket(SOCK_DGRAM, last);
+}
+
+struct stun_addr client_local(int fd)
+{
+    struct sockaddr_in in = {0};
+    socklen_t bytes = sizeof in;
+
+    getsockname(fd, (struct sockaddr *)&in, &bytes);
+    return stun_addr_from_ip((const uint8_t *)&in.sin_addr, 4, ntohs(in.sin_port));
+}
+
+size_t client_ask(int fd, const struct stun_addr *to, const void *bytes, size_t size,
+                  uint8_t *answer, size_t capacity, int timeout_ms)
+{
+    struct sockaddr_in in = client_sockaddr(to);
+
+    if (sendto(fd, bytes, size, 0, (struct sockaddr *)&in, sizeof in) < 0 ||
+        !client_wait(fd, POLLIN, timeout_ms))
+        return 0;
+    ssize_t got = recv(fd, answer, capacity, 0);
+    return got > 0 ? (size_t)got : 0;
+}
+
+size_t client_keepalive(const struct client *client, uint64_t sequence, uint8_t *out,
+                        size_t capacity)
+{
+    struct stun_builder builder;
+    uint8_t transaction[STUN_TRANSACTION_BYTES];
+    char username[17];
+
+    identity_random(NULL, transaction, sizeof transaction);
+    snprintf(username, sizeof username, "%016llx", (unsigned long long)client->session_id);
+    stun_begin(&builder, out, capacity, STUN_BINDING_REQUEST, transaction);
+    stun_add_bytes(&builder, STUN_USERNAME, username, 16);
+    stun_add_u64(&builder, STUN_EYELET_SEQUENCE, sequence);
+    stun_add_integrity_sha256(&builder, client->session_key, sizeof client->session_key);
+    return stun_finish(&builder);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Starts the real eyeletd and talks to it as clients do, for tests and benches. Blocking, with a
+ * timeout on everything. */
+#ifndef NET_MEDIATOR_CLIENT_H
+#define NET_MEDIATOR_CLIENT_H
+
+#include <gnutls/gnutls.h>
+#include <sys/types.h>
+
+#include "identity/identity.h"
+#include "rendezvous/channel.h"
+#include "rendezvous/wire.h"
+
+#define MEDIATOR_ADDRESSES 2 /* 127.0.0.1 and 127.0.0.2 */
+#define MEDIATOR_BOUNCES   4
+
+struct mediator {
+    pid_t pid;
+    int output;      /* its standard output */
+    char folder[64]; /* holds its key and its configuration */
+    char id[IDENTITY_TEXT_BYTES];
+    struct stun_addr control[MEDIATOR_ADDRESSES];
+    struct stun_addr bounce[MEDIATOR_BOUNCES];
+};
+
+/* A new folder, then mediator_start. program: path of eyeletd. limits: lines for [limits]. */
+bool mediator_create(struct mediator *mediator, const char *program, const char *limits);
+/* Starts it (again) in its folder and waits until it is ready. */
+bool mediator_start(struct mediator *mediator, const char *program);
+/* SIGTERM; its exit status, or -1 if it did not end in time or was killed. */
+int mediator_stop(struct mediator *mediator);
+void mediator_destroy(struct mediator *mediator);
+
+struct client {
+    struct identity identity;
+    gnutls_certificate_credentials_t credentials;
+    struct channel *channel;
+    uint64_t session_id;
+    uint8_t session_key[WIRE_SESSION_KEY_BYTES];
+    wire_Registered registered;
+};
+
+/* A TCP connection from 127.0.0.`last`, or -1. */
+int client_tcp(const struct stun_addr *to, uint8_t last);
+/* A fresh key, a TLS session from 127.0.0.`last`. */
+bool client_open(struct client *client, const struct stun_addr *to, uint8_t last);
+/* Again with the key it has. */
+bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t last);
+/* Only the session; the key stays. */
+void client_close(struct client *client);
+void client_free(struct client *client);
+
+bool client_send(struct client *client, const wire_ToMediator *msg);
+/* 1: a message. 0: none in time. -1: the session has ended. */
+int client_receive(struct client *client, wire_FromMediator *out, int timeout_ms);
+/* Receives the next message within a second or two; true if it is of this kind. */
+bool client_expect(struct client *client, pb_size_t which_body, wire_FromMediator *out);
+/* The next message is this error. */
+bool client_expect_error(struct client *client, wire_ErrorCode code, wire_FromMediator *out);
+/* Nothing more comes and the session ends. */
+bool client_expect_end(struct client *client, int timeout_ms);
+
+/* REGISTER and its answer. host may be NULL: the text of a HOST candidate; allowed may be NULL. */
+bool client_register(struct client *client, wire_Visibility visibility, const char *host,
+                     const struct identity_id *allowed);
+bool client_dial(struct client *client, const struct identity_id *whom, uint8_t dial,
+                 const char *host);
+bool client_note(struct client *client, uint8_t dial, uint8_t mark);
+bool client_accept(struct client *client, uint8_t dial);
+
+/* A UDP socket on 127.0.0.`last`, or -1. */
+int client_udp(uint8_t last);
+struct stun_addr client_local(int fd);
+/* Sends, and waits for one answer: its size, or 0 if none comes within timeout_ms. */
+size_t client_ask(int fd, const struct stun_addr *to, const void *bytes, size_t size,
+                  uint8_t *answer, size_t capacity, int timeout_ms);
+/* The bytes of a keepalive of this session. */
+size_t client_keepalive(const struct client *client, uint64_t sequence, uint8_t *out,
+                        size_t capacity);
+
+uint64_t client_now_ms(void);
+
+#endif
