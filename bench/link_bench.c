@@ -34,6 +34,7 @@ struct end {
     uint8_t *send_buffer;
     size_t send_bytes; /* what the socket did not take yet */
     size_t send_segment;
+    bool messages; /* instead of a stream */
 };
 
 static uint8_t payload[WRITE_BYTES];
@@ -93,6 +94,15 @@ static void make_links(struct link *links[2], uint64_t now, size_t datagram,
     link_set_path(links[1], now, true, datagram);
 }
 
+static void check_open(const struct link *link)
+{
+    const struct link_close_reason *reason = link_close_reason(link);
+    if (reason->kind != LINK_CLOSE_NONE) {
+        fprintf(stderr, "link_bench: the link closed: %s\n", reason->text);
+        exit(1);
+    }
+}
+
 /* What an application does: the dialler writes, the listener reads. */
 static void use_link(struct end *end)
 {
@@ -100,6 +110,9 @@ static void use_link(struct end *end)
     while (link_poll_event(end->link, &event)) {
         if (event.kind == LINK_EVENT_CONFIRMED && end->stream == -1) {
             end->stream = link_stream_open(end->link);
+        }
+        if (event.kind == LINK_EVENT_MESSAGE) {
+            end->received += event.bytes;
         }
         if (event.kind == LINK_EVENT_READABLE) {
             const uint8_t *data;
@@ -111,7 +124,10 @@ static void use_link(struct end *end)
             }
         }
     }
-    if (end->stream >= 0) {
+    if (end->stream >= 0 && end->messages) {
+        while (link_send_message(end->link, payload, link_max_message(end->link)) == LINK_OK) {
+        }
+    } else if (end->stream >= 0) {
         while (link_stream_write(end->link, end->stream, payload, sizeof(payload), false) ==
                (ssize_t)sizeof(payload)) {
         }
@@ -159,13 +175,14 @@ static double run_memory(double seconds, size_t datagram)
     double took = (double)(now - start) / 1e6;
     double rate = (double)ends[1].received * 8 / took / 1e9;
     printf(
-        "memory  %zu B: %6.2f Gbit/s goodput on one core, %.2f CPU s/GB, %.1f datagrams a batch, "
+        "memory   %zu B: %6.2f Gbit/s goodput on one core, %.2f CPU s/GB, %.1f datagrams a batch, "
         "%.1f per acknowledgement\n",
         datagram, rate, (cpu_seconds() - cpu) / ((double)ends[1].received / 1e9),
         (double)ends[0].datagrams / (double)ends[0].batches,
         (double)ends[0].datagrams / (double)ends[1].datagrams);
     free(buffer);
     for (int i = 0; i < 2; i++) {
+        check_open(links[i]);
         link_free(links[i]);
         gnutls_certificate_free_credentials(credentials[i]);
     }
@@ -300,7 +317,7 @@ static int udp_socket(struct sockaddr_in *address)
     return fd;
 }
 
-static double run_udp(double seconds, size_t datagram)
+static double run_udp(double seconds, size_t datagram, bool messages)
 {
     struct link *links[2];
     gnutls_certificate_credentials_t credentials[2];
@@ -310,7 +327,8 @@ static double run_udp(double seconds, size_t datagram)
     int sockets[2] = {udp_socket(&address[0]), udp_socket(&address[1])};
     uint64_t start = now_us();
     make_links(links, start, datagram, credentials);
-    struct end ends[2] = {{.link = links[0], .stream = -1}, {.link = links[1], .stream = -2}};
+    struct end ends[2] = {{.link = links[0], .stream = -1, .messages = messages},
+                          {.link = links[1], .stream = -2}};
     double cpu = cpu_seconds();
     for (int i = 0; i < 2; i++) {
         if (connect(sockets[i], (struct sockaddr *)&address[1 - i], sizeof(address[0])) != 0) {
@@ -326,13 +344,15 @@ static double run_udp(double seconds, size_t datagram)
     }
     double took = (double)(now_us() - start) / 1e6;
     double rate = (double)ends[1].received * 8 / took / 1e9;
-    printf("udp     %zu B: %6.2f Gbit/s goodput in two threads, %.2f CPU s/GB, %.1f datagrams a "
+    printf("%s %zu B: %6.2f Gbit/s goodput in two threads, %.2f CPU s/GB, %.1f datagrams a "
            "batch, %.1f per acknowledgement\n",
-           datagram, rate, (cpu_seconds() - cpu) / ((double)ends[1].received / 1e9),
+           messages ? "messages" : "udp     ", datagram, rate,
+           (cpu_seconds() - cpu) / ((double)ends[1].received / 1e9),
            (double)ends[0].datagrams / (double)ends[0].batches,
            (double)ends[0].datagrams / (double)ends[1].datagrams);
     for (int i = 0; i < 2; i++) {
         close(sockets[i]);
+        check_open(links[i]);
         link_free(links[i]);
         gnutls_certificate_free_credentials(credentials[i]);
     }
@@ -381,7 +401,7 @@ static double run_tcp(double seconds)
     }
     pthread_join(thread, NULL);
     double rate = (double)end.received * 8 / ((double)(now_us() - start) / 1e6) / 1e9;
-    printf("tcp         : %6.2f Gbit/s on the same loopback, not encrypted\n", rate);
+    printf("tcp           : %6.2f Gbit/s on the same loopback, not encrypted\n", rate);
     free(buffer);
     close(in);
     close(out);
@@ -397,14 +417,17 @@ int main(int argc, char **argv)
     double udp = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (seconds <= 0) {
-        fprintf(stderr, "usage: link_bench [SECONDS [all|memory|udp]]\n");
+        fprintf(stderr, "usage: link_bench [SECONDS [all|memory|udp|messages]]\n");
         return 2;
     }
     if (all || strcmp(only, "memory") == 0) {
         run_memory(seconds, LINK_MAX_DATAGRAM_BYTES);
     }
     if (all || strcmp(only, "udp") == 0) {
-        udp = run_udp(seconds, LINK_MAX_DATAGRAM_BYTES);
+        udp = run_udp(seconds, LINK_MAX_DATAGRAM_BYTES, false);
+    }
+    if (all || strcmp(only, "messages") == 0) {
+        run_udp(seconds, LINK_MAX_DATAGRAM_BYTES, true);
     }
     if (all) {
         printf("ratio link over udp / tcp: %.2f\n", udp / run_tcp(seconds));

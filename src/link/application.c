@@ -190,11 +190,17 @@ size_t link_stream_unacked(const struct link *link, int64_t id)
 size_t link_unacked(const struct link *link)
 {
     size_t bytes = 0;
+    /* A lost end may be sent again together with lost data, and then nothing tells of its
+     * acknowledgement but that nothing is under way any more. */
+    bool in_flight = shim_get_stat(link->conn).bytes_in_flight > 0;
     for (size_t i = 0; i < STREAM_TABLE_BUCKETS; i++) {
         const struct stream *stream = link->streams.buckets[i];
         for (; stream != NULL; stream = stream->next_in_bucket) {
-            bytes += stream->is_reset ? 0 : stream->send.held;
-            bytes += stream->fin_queued && !stream->fin_sent ? 1 : 0;
+            bool has_end = stream->fin_queued && !stream->fin_acked;
+            if (!stream->is_reset) {
+                bytes += stream->send.held;
+                bytes += has_end && (in_flight || !stream->fin_sent) ? 1 : 0;
+            }
         }
     }
     return bytes;

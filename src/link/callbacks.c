@@ -85,6 +85,10 @@ static int on_acked(ngtcp2_conn *conn, int64_t id, uint64_t offset, uint64_t byt
     struct stream *stream = stream_data;
     if (stream != NULL) {
         send_buffer_acked(&stream->send, &link->streams.pool, (size_t)bytes);
+        /* No bytes: only the end of a stream is acknowledged so. */
+        if (bytes == 0 || (stream->fin_sent && !stream->fin_alone && stream->send.held == 0)) {
+            stream->fin_acked = true;
+        }
         stream_tell_writable(&link->streams, stream);
     }
     return 0;
@@ -126,6 +130,7 @@ static int on_stream_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64
         return 0;
     }
     stream->is_closed = true;
+    stream->fin_acked = true;
     stream->must_shut = false;
     stream_set_ready(&link->streams, stream, false);
     send_buffer_clear(&stream->send, &link->streams.pool);

@@ -2,7 +2,7 @@
 /* An encrypted connection over one constant virtual path: QUIC v1 (RFC 9000, 9001) with DATAGRAM
  * (RFC 9221), both sides proven by Ed25519 raw public keys. No sockets and no clock: the caller
  * carries datagrams and says what time it is. Which real path carries them is not known here.
- * Every call into ngtcp2 lives in this room, in link.c and its shim for versions 0.12 and 1.x.
+ * Every call into ngtcp2 lives in this room; ngtcp2_version.h bridges its versions 0.12 and 1.x.
  *
  *     HANDSHAKING --peer's key checked--> ESTABLISHED --both sides know--> CONFIRMED
  *          \______________\_______________________\___close, error, idle__> CLOSED
@@ -98,13 +98,18 @@ uint64_t link_next_timeout(const struct link *link);
 int link_handle_timeout(struct link *link, uint64_t now_us);
 
 /* While there is no path, nothing is written, no timer runs and no time passes for the loss and
- * idle timers; when one comes back, the clock is advanced for good so that no backed-off
- * timer costs seconds. max_datagram_bytes: LINK_MIN.. to LINK_MAX.. . A new link has no path. */
+ * idle timers (a link without a path lives until it is freed); when one comes back, the clock is
+ * advanced for good so that no backed-off timer costs seconds: call link_output at once.
+ * max_datagram_bytes: LINK_MIN.. to LINK_MAX.. . A new link has no path: for a dialler the dial is
+ * the first one. When a working path replaces another, say only "up" with the new size; when it
+ * replaces one that has gone silent, say "down" and "up", for the timers that backed off. */
 void link_set_path(struct link *link, uint64_t now_us, bool up, size_t max_datagram_bytes);
 
 /* ---- what the application does ---- */
 
-/* A bidirectional stream. Returns its ID (>= 0) or LINK_ERR_BLOCKED / LINK_ERR_CLOSED. */
+/* A bidirectional stream; the peer learns of it with its first bytes. Returns its ID (>= 0) or
+ * LINK_ERR_BLOCKED (a dialler before LINK_EVENT_ESTABLISHED, or the peer's limit:
+ * LINK_EVENT_WRITABLE with stream -1 follows when it opens) / LINK_ERR_CLOSED / LINK_ERR_MEMORY. */
 int64_t link_stream_open(struct link *link);
 /* Copies as much as the send buffer takes (it is bounded: LINK_EVENT_WRITABLE follows when a
  * write came up short); fin ends our direction, and counts only if everything was taken.
@@ -113,26 +118,30 @@ ssize_t link_stream_write(struct link *link, int64_t stream, const uint8_t *data
                           bool fin);
 /* What has arrived in order, without copying: *data points to the returned number of bytes, valid
  * until the next call on the link. 0 and *fin: the peer's direction has ended. 0 without fin:
- * nothing now. */
+ * nothing now. What arrived before the link closed can still be read, then LINK_ERR_CLOSED.
+ * LINK_ERR_NO_STREAM: unknown, closed, or reset by either side. */
 ssize_t link_stream_peek(struct link *link, int64_t stream, const uint8_t **data, bool *fin);
 /* Gives bytes back and opens the flow-control window by as much. */
 void link_stream_consume(struct link *link, int64_t stream, size_t bytes);
-/* Abandon both directions with an application code. */
+/* Abandon both directions with an application code; unsent and unread bytes are dropped, on the
+ * peer's side as well. LINK_EVENT_STREAM_CLOSED follows. */
 void link_stream_reset(struct link *link, int64_t stream, uint64_t code);
 /* Bytes written but not yet acknowledged by the peer. */
 size_t link_stream_unacked(const struct link *link, int64_t stream);
-/* The same over all streams; an end that was asked for and is not sent yet counts as one byte. */
+/* The same over all streams; an end (fin) that was asked for counts as one byte. */
 size_t link_unacked(const struct link *link);
 
-/* Unreliable, unordered. LINK_ERR_TOO_LARGE above link_max_message, LINK_ERR_BLOCKED when full. */
+/* Unreliable, unordered. LINK_ERR_TOO_LARGE above link_max_message, LINK_ERR_BLOCKED when full
+ * (LINK_EVENT_WRITABLE with stream -1 follows). */
 int link_send_message(struct link *link, const uint8_t *data, size_t bytes);
 size_t link_max_message(const struct link *link);
 
-/* Ends the link: the next link_output writes a CONNECTION_CLOSE. */
+/* Ends the link at once: the next link_output writes a CONNECTION_CLOSE. The peer may never see
+ * what it has not acknowledged; who must not lose anything waits until link_unacked is 0. */
 void link_close(struct link *link, uint64_t now_us, uint64_t code, const char *text);
 const struct link_close_reason *link_close_reason(const struct link *link);
-bool link_is_established(
-    const struct link *link); /* the peer's key is checked, data is authentic */
+/* The peer's key is checked: what it says is its own. */
+bool link_is_established(const struct link *link);
 bool link_is_confirmed(const struct link *link);
 uint64_t link_rtt_us(const struct link *link); /* smoothed */
 
@@ -141,9 +150,9 @@ enum link_event_kind {
     LINK_EVENT_ESTABLISHED,
     LINK_EVENT_CONFIRMED,
     LINK_EVENT_STREAM_OPENED, /* by the peer */
-    LINK_EVENT_READABLE, /* bytes or fin; said again only after link_stream_peek saw it empty */
-    LINK_EVENT_WRITABLE,
-    LINK_EVENT_STREAM_RESET,  /* code */
+    LINK_EVENT_READABLE,     /* bytes or fin; said again only after link_stream_peek saw it empty */
+    LINK_EVENT_WRITABLE,     /* stream -1: streams may be opened, or messages sent, again */
+    LINK_EVENT_STREAM_RESET, /* code */
     LINK_EVENT_STREAM_CLOSED, /* both directions have ended and all is acknowledged; ID gone */
     LINK_EVENT_MESSAGE,       /* data, bytes: valid until the next call on the link */
     LINK_EVENT_CLOSED,        /* last event; see link_close_reason */

@@ -59,7 +59,10 @@ static ngtcp2_ssize write_message(struct link *link, uint8_t *packet, size_t siz
 static void sent(struct link *link, struct stream *stream, size_t bytes, bool fin)
 {
     send_buffer_sent(&stream->send, bytes);
-    stream->fin_sent = stream->fin_sent || fin;
+    if (fin && !stream->fin_sent) {
+        stream->fin_sent = true;
+        stream->fin_alone = bytes == 0;
+    }
     if (stream->send.unsent == 0 && stream->fin_queued == stream->fin_sent) {
         stream_set_ready(&link->streams, stream, false);
     } else {
@@ -132,10 +135,19 @@ static void pace(struct link *link, size_t bytes, ngtcp2_tstamp now)
     ngtcp2_tstamp start = link->paced_until;
     if (start + PACING_BURST < now) {
         start = now - PACING_BURST;
+    } else if (start > now) {
+        start = now; /* ngtcp2 has let us, so its estimate is the newer one */
     }
     uint64_t cwnd = stat.cwnd > 0 ? stat.cwnd : 1;
     link->paced_until = start + bytes * stat.smoothed_rtt / cwnd * 4 / 5;
     ngtcp2_conn_update_pkt_tx_time(link->conn, start);
+}
+
+static size_t segment_size(const struct link *link, size_t capacity)
+{
+    /* The first flight must fit into a dial, whatever the path. */
+    size_t size = link->can_send_1rtt ? link->max_datagram : LINK_MIN_DATAGRAM_BYTES;
+    return size < capacity ? size : capacity;
 }
 
 size_t link_output(struct link *link, uint64_t now_us, uint8_t *buffer, size_t capacity,
@@ -149,7 +161,7 @@ size_t link_output(struct link *link, uint64_t now_us, uint8_t *buffer, size_t c
     }
     link->is_starved = ngtcp2_conn_get_max_data_left(link->conn) == 0;
     shut_abandoned(link);
-    size_t segment = link->max_datagram < capacity ? link->max_datagram : capacity;
+    size_t segment = segment_size(link, capacity);
     size_t limit = capacity < LINK_MAX_BATCH_BYTES ? capacity : LINK_MAX_BATCH_BYTES;
     for (int i = 0; !link->is_closed && i < MAX_SEGMENTS && total + segment <= limit; i++) {
         ngtcp2_ssize size = write_packet(link, buffer + total, segment, now);

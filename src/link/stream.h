@@ -31,6 +31,8 @@ struct stream {
     bool wants_room; /* a write came up short */
     bool fin_queued; /* our direction ends after what is in send */
     bool fin_sent;
+    bool fin_alone; /* in a frame without data, which is acknowledged by itself */
+    bool fin_acked;
     bool fin_received;
     bool fin_seen;      /* the application peeked the end */
     bool said_readable; /* and the application has not yet found it empty */

@@ -2,8 +2,9 @@
 /* Handshakes, paths and ends of links. */
 #include "link_net.h"
 
-#define FLIGHT_MAX_BYTES 1252 /* what a dial carries: DIAL_MAX_FLIGHT_BYTES of rendezvous/dial.h   \
-                               */
+#define FLIGHT_MAX_BYTES                                                                           \
+    1252 /* what a dial carries: DIAL_MAX_FLIGHT_BYTES of rendezvous/dial.h                        \
+          */
 
 static void test_handshake(void **state)
 {
@@ -52,6 +53,21 @@ static void test_first_flight(void **state)
     assert_in_range(size, 1, 2 * LINK_MIN_DATAGRAM_BYTES);
     assert_int_equal(
         link_output(net.side[1], net.now_us, answer + size, sizeof(answer) - size, &segment), 0);
+    net_free(&net);
+}
+
+static void test_first_flight_on_large_path(void **state)
+{
+    (void)state;
+    struct net net;
+    uint8_t flight[LINK_MAX_BATCH_BYTES];
+    size_t segment;
+    net_init(&net);
+    assert_int_equal(link_dial(&net.side[0], &net.config[0], net.now_us), LINK_OK);
+    link_set_path(net.side[0], net.now_us, true, LINK_MAX_DATAGRAM_BYTES);
+    size_t size = link_output(net.side[0], net.now_us, flight, sizeof(flight), &segment);
+    assert_int_equal(size, segment);
+    assert_in_range(size, LINK_MIN_DATAGRAM_BYTES, FLIGHT_MAX_BYTES);
     net_free(&net);
 }
 
@@ -369,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_handshake),
         cmocka_unit_test(test_first_flight),
+        cmocka_unit_test(test_first_flight_on_large_path),
         cmocka_unit_test(test_listener_speaks_first),
         cmocka_unit_test(test_wrong_listener),
         cmocka_unit_test(test_wrong_dialler),

@@ -554,6 +554,41 @@ static void test_read_after_close(void **state)
     net_free(&net);
 }
 
+/* An end that travels alone and is lost counts as unacknowledged until it arrives. */
+static void check_unacked_end(bool alone)
+{
+    struct net net;
+    struct talk all;
+    net_init(&net);
+    start(&net, &all);
+    int64_t stream = link_stream_open(net.side[0]);
+    assert_int_equal(link_unacked(net.side[0]), 0);
+    link_stream_write(net.side[0], stream, pattern(1, 0), 1000, !alone);
+    assert_int_equal(link_unacked(net.side[0]), alone ? 1000 : 1001);
+    if (alone) {
+        net_run(&net, 200000);
+        assert_int_equal(link_unacked(net.side[0]), 0);
+        link_stream_write(net.side[0], stream, NULL, 0, true);
+    }
+    net.cut[0] = true;
+    net_flush(&net, 0);
+    net.cut[0] = false;
+    assert_int_equal(link_unacked(net.side[0]), alone ? 1 : 1001);
+    while (link_unacked(net.side[0]) > 0) {
+        assert_true(net_step(&net));
+        talk(&net, &all);
+    }
+    assert_true(all.side[1].fin_seen);
+    net_free(&net);
+}
+
+static void test_unacked(void **state)
+{
+    (void)state;
+    check_unacked_end(false);
+    check_unacked_end(true);
+}
+
 /* One large write is one batch after another of full datagrams. */
 static void test_batches(void **state)
 {
@@ -590,6 +625,7 @@ int main(void)
         cmocka_unit_test(test_message_outgrown),
         cmocka_unit_test(test_many_streams),
         cmocka_unit_test(test_read_after_close),
+        cmocka_unit_test(test_unacked),
         cmocka_unit_test(test_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
