@@ -76,7 +76,10 @@ struct answer {
 };
 
 struct forecast {
-    bool wanted, surveying, opened, announced, decided;
+    bool wanted, surveying, opened, decided;
+    bool planned; /* caller: the callee's plan has come */
+    struct plan_part plan;
+    uint64_t plan_due_us;
     struct survey survey;
     uint64_t last_answer_us, decided_us;
     struct nat_samples mine, theirs;
@@ -159,7 +162,7 @@ void pair_trigger(struct punch *p, struct pair *pair);
 unsigned pair_order(const struct pair *pair);
 bool pair_better(const struct pair *a, const struct pair *b); /* a carries rather than b */
 bool pair_planned(const struct pair *pair);                   /* not of the plain punch */
-enum punch_technique pair_technique(const struct pair *pair);
+enum punch_technique pair_technique(const struct punch *p, const struct pair *pair);
 bool pair_trusted(const struct pair *pair); /* somebody vouches for the address */
 void pair_select(struct punch *p);
 

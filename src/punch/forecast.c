@@ -60,12 +60,22 @@ static uint64_t samples_due(const struct punch *p)
     return answers(&f->survey) >= 2 ? f->last_answer_us + ENOUGH_US : NEVER;
 }
 
+/* Silence may mean that the callee's packets came before our opener and poisoned our NAT: then the
+ * data socket is lost for this dial, but a fresh one, announced after its opener has left, is not.
+ */
+static bool poisoned(const struct punch *p)
+{
+    return p->caller && p->asked_first && !p->heard_any && p->state == PUNCHING &&
+           plan_need(&p->profile) == PLAN_NEED_NOTHING;
+}
+
 static void want_socket(struct punch *p)
 {
+    bool varies = plan_need(&p->profile) == PLAN_NEED_SAMPLES && (p->caller || p->started);
     struct punch_event *event;
 
     if (p->forecast.wanted || p->bounce_count == 0 || !p->sockets[PUNCH_DATA_SOCKET].open ||
-        plan_need(&p->profile) != PLAN_NEED_SAMPLES || (!p->caller && !p->started))
+        (!varies && !poisoned(p)))
         return;
     p->forecast.wanted = true;
     event = engine_event(p, PUNCH_EVENT_WANT_SOCKET);
@@ -219,6 +229,22 @@ static void decide(struct punch *p)
     execute(p, &plan.mine, p->now_us);
 }
 
+/* The callee's plan, which may have come before the callee's addresses. */
+static void follow(struct punch *p)
+{
+    struct forecast *f = &p->forecast;
+    struct stun_addr first = f->plan.target;
+
+    if (!f->planned || f->decided || !p->started || p->state != PUNCHING || p->heard_any)
+        return;
+    f->decided = true;
+    f->decided_us = p->now_us;
+    first.port = f->plan.ports[0];
+    /* A known address waits for our hole; guessed ones have opened theirs already. */
+    f->plan.opens_first = f->plan.fresh_socket && remote_find(p, &first) != NULL;
+    execute(p, &f->plan, f->plan_due_us);
+}
+
 static bool over(const struct punch *p)
 {
     return p->state == CONNECTED || p->state == FAILED;
@@ -232,6 +258,7 @@ void forecast_advance(struct punch *p)
     take_samples(p);
     open_hole(p);
     decide(p);
+    follow(p);
 }
 
 void forecast_socket(struct punch *p)
@@ -293,22 +320,21 @@ void forecast_samples(struct punch *p, const struct punch_note *note)
 
 void forecast_plan(struct punch *p, const struct punch_note *note)
 {
-    struct plan_part part = {.fresh_socket = note->plan.fresh_socket, .target = note->plan.target};
-    struct stun_addr first = note->plan.target;
+    struct forecast *f = &p->forecast;
 
     /* One plan a dial: a second one could only be a way to make us send more. */
-    if (!p->caller || !p->started || p->forecast.decided || p->state != PUNCHING || p->heard_any ||
-        note->plan.port_count == 0 || note->plan.port_count > NAT_MAX_PREDICTED)
+    if (!p->caller || f->planned || note->plan.port_count == 0 ||
+        note->plan.port_count > NAT_MAX_PREDICTED)
         return;
-    p->forecast.decided = true;
-    p->forecast.decided_us = p->now_us;
-    part.port_count = note->plan.port_count;
-    memcpy(part.ports, note->plan.ports, part.port_count * sizeof(part.ports[0]));
-    first.port = part.ports[0];
-    /* A known address waits for our hole; guessed ones have opened theirs already. */
-    part.opens_first = part.fresh_socket && remote_find(p, &first) != NULL;
-    execute(p, &part,
-            p->now_us + (note->plan.start_after_us < SECOND ? note->plan.start_after_us : SECOND));
+    f->planned = true;
+    memset(&f->plan, 0, sizeof(f->plan));
+    f->plan.fresh_socket = note->plan.fresh_socket;
+    f->plan.target = note->plan.target;
+    f->plan.port_count = note->plan.port_count;
+    memcpy(f->plan.ports, note->plan.ports, note->plan.port_count * sizeof(f->plan.ports[0]));
+    f->plan_due_us =
+        p->now_us + (note->plan.start_after_us < SECOND ? note->plan.start_after_us : SECOND);
+    forecast_advance(p);
 }
 
 uint64_t forecast_next(const struct punch *p)

@@ -203,12 +203,14 @@ bool pair_trusted(const struct pair *pair)
     return pair->attested || pair->heard || pair->proven;
 }
 
-enum punch_technique pair_technique(const struct pair *pair)
+enum punch_technique pair_technique(const struct punch *p, const struct pair *pair)
 {
+    bool varies = plan_need(&p->profile) == PLAN_NEED_SAMPLES ||
+                  plan_need(&p->their_profile) == PLAN_NEED_SAMPLES;
     bool local = stun_addr_is_private(&pair->remote) || stun_addr_is_loopback(&pair->remote) ||
                  stun_addr_is_link_local(&pair->remote);
 
-    if (pair_planned(pair))
+    if (varies && pair_planned(pair))
         return PUNCH_TECHNIQUE_PREDICTED;
     switch ((enum punch_kind)pair->kind) {
     case PUNCH_HOST:
@@ -216,11 +218,10 @@ enum punch_technique pair_technique(const struct pair *pair)
     case PUNCH_PEER_REFLEXIVE:
         return local ? PUNCH_TECHNIQUE_PRIVATE : PUNCH_TECHNIQUE_PEER_REFLEXIVE;
     case PUNCH_SERVER_REFLEXIVE:
+    case PUNCH_PREDICTED: /* a fresh socket's address, learned in the dial */
         return PUNCH_TECHNIQUE_PUBLIC;
     case PUNCH_PORT_MAPPED:
         return PUNCH_TECHNIQUE_PORT_MAPPED;
-    case PUNCH_PREDICTED:
-        return PUNCH_TECHNIQUE_PREDICTED;
     }
     return PUNCH_TECHNIQUE_NONE;
 }
@@ -265,7 +266,7 @@ void pair_select(struct punch *p)
     if (event != NULL) {
         event->pair.socket = p->pairs[chosen].socket;
         event->pair.remote = p->pairs[chosen].remote;
-        event->technique = pair_technique(&p->pairs[chosen]);
+        event->technique = pair_technique(p, &p->pairs[chosen]);
         event->remote_kind = p->pairs[chosen].kind;
         event->rtt_us = p->pairs[chosen].rtt_us;
     }

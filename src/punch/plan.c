@@ -99,6 +99,24 @@ static bool both_sides(const struct plan_side *mine, const struct plan_side *the
     return predict(theirs, &out->mine) && predict(mine, &out->theirs);
 }
 
+/* The other side has a fresh socket with an unchanging address, and has opened it towards us. */
+static bool at_fresh(const struct plan_side *mine, const struct plan_side *theirs, struct plan *out)
+{
+    const struct stun_addr *fresh = &theirs->samples.public_addr;
+
+    if (mine->public_addr.family != fresh->family || fresh->port == 0 ||
+        stun_addr_equal(fresh, &theirs->public_addr))
+        return false;
+    out->theirs.fresh_socket = true;
+    out->theirs.opens_first = true;
+    at_public(mine, &out->theirs);
+    out->mine.target = *fresh;
+    out->mine.target.port = 0;
+    out->mine.ports[0] = fresh->port;
+    out->mine.port_count = 1;
+    return true;
+}
+
 void plan_make(const struct plan_side *mine, const struct plan_side *theirs, struct plan *out)
 {
     enum plan_need my_need = plan_need(&mine->profile);
@@ -114,8 +132,12 @@ void plan_make(const struct plan_side *mine, const struct plan_side *theirs, str
         out->kind = other_varies ? PLAN_IMPOSSIBLE : PLAN_PLAIN;
         return;
     }
-    if (!i_vary && !they_vary)
+    if (!i_vary && !they_vary) {
+        if (theirs->samples.count == 0 || !at_fresh(mine, theirs, out))
+            return;
+        out->kind = PLAN_PREDICT;
         return;
+    }
     if ((i_vary && mine->samples.count == 0) || (they_vary && theirs->samples.count == 0)) {
         out->kind = PLAN_WAIT;
         return;

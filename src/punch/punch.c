@@ -147,7 +147,7 @@ static void pair_event(struct punch *p, enum punch_event_kind kind, const struct
         return;
     event->pair.socket = pair->socket;
     event->pair.remote = pair->remote;
-    event->technique = pair_technique(pair);
+    event->technique = pair_technique(p, pair);
     event->remote_kind = pair->kind;
     event->rtt_us = pair->rtt_us;
 }

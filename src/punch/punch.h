@@ -10,11 +10,13 @@
  * candidates can answer them. The order in which they leave (DESIGN: the opener order):
  *   caller: low-TTL openers only, until it hears the callee; then full TTL, at once
  *   callee: full TTL from start_at, when the caller's opener has left the caller's NAT
- *   after 300 ms of silence each asks the other to send first (reverse punch). A caller that is
- * asked knows that the callee's NAT is open to it, and goes to full TTL; one that hears nothing at
- * all does so after 2.5 s. A caller whose NAT gives each destination another port uses full TTL at
- * once. Retries per pair after 20, 60, 140, 300 ms, then every 500 ms, within the budgets of
- * budget.h.
+ *   after 300 ms of silence each asks the other to send first (reverse punch)
+ *
+ * A caller that is asked knows that the callee's NAT is open to it, and goes to full TTL. One that
+ * hears nothing announces a fresh socket, because its NAT may have been poisoned by an early
+ * packet, and goes to full TTL after 2.5 s. A caller whose NAT gives each destination another port
+ * has nothing to lose: it uses full TTL at once. Retries per pair after 20, 60, 140, 300 ms, then
+ * every 500 ms, within the budgets of budget.h.
  *
  * Times: microseconds of any monotonic clock, wherever it starts. */
 #ifndef PUNCH_PUNCH_H
@@ -34,7 +36,7 @@
 #define PUNCH_MAX_CREDENTIAL   256 /* RFC 8445, 5.3 */
 #define PUNCH_SILENCE_US       300000u
 #define PUNCH_DATA_SOCKET      0 /* the warm socket, whose public address the coordinates name */
-#define PUNCH_FRESH_SOCKET     1 /* asked for by PUNCH_EVENT_WANT_SOCKET where prediction needs it */
+#define PUNCH_FRESH_SOCKET     1 /* for prediction and after silence, by PUNCH_EVENT_WANT_SOCKET */
 
 enum punch_kind { /* of a remote candidate */
                   PUNCH_HOST = 1,
@@ -173,7 +175,7 @@ enum punch_event_kind {
     PUNCH_EVENT_USABLE,      /* first authenticated check of the peer on pair */
     PUNCH_EVENT_PROVEN,      /* our own check on pair was answered: pair, technique, rtt_us */
     PUNCH_EVENT_PATH,        /* link packets now go by pair (the first, or a better one) */
-    PUNCH_EVENT_WANT_SOCKET, /* open and bind one, then punch_add_socket(socket) */
+    PUNCH_EVENT_WANT_SOCKET, /* open and bind one, replacing an older: punch_add_socket(socket) */
     PUNCH_EVENT_NOTE,        /* seal and carry note to the peer */
     PUNCH_EVENT_PATH_LOST,   /* consent expired; punching has begun again */
     PUNCH_EVENT_FAILED,      /* failure, error; a late check of the peer can still revive it */

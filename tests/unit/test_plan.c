@@ -74,6 +74,24 @@ static void the_varying_side_opens_and_the_other_seeks(void **state)
     assert_true(stun_addr_same_ip(&plan.mine.target, &theirs.samples.public_addr));
 }
 
+static void a_fresh_socket_of_a_constant_nat_is_aimed_at(void **state)
+{
+    struct plan_side mine = side(CONE, 1, 0, 1), theirs = side(CONE, 2, 1, 1);
+    struct plan plan;
+
+    (void)state;
+    theirs.samples.public_addr.port = theirs.samples.ports[0];
+    plan_make(&mine, &theirs, &plan);
+    assert_int_equal(plan.kind, PLAN_PREDICT);
+    assert_true(plan.theirs.fresh_socket && !plan.mine.fresh_socket);
+    assert_int_equal(plan.theirs.ports[0], 40000);
+    assert_int_equal(plan.mine.port_count, 1);
+    assert_int_equal(plan.mine.ports[0], 50000);
+    theirs.samples.public_addr = theirs.public_addr; /* the socket that is tried anyway */
+    plan_make(&mine, &theirs, &plan);
+    assert_int_equal(plan.kind, PLAN_PLAIN);
+}
+
 static void two_varying_sides_aim_at_each_other(void **state)
 {
     struct plan_side mine = side(STEP, 1, 4, 1), theirs = side(STEP, 2, 4, 2);
@@ -123,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pair_of_nats_has_its_plan),
         cmocka_unit_test(the_varying_side_opens_and_the_other_seeks),
+        cmocka_unit_test(a_fresh_socket_of_a_constant_nat_is_aimed_at),
         cmocka_unit_test(two_varying_sides_aim_at_each_other),
         cmocka_unit_test(foreign_allocations_widen_the_window),
         cmocka_unit_test(private_comes_first_then_who_was_seen),

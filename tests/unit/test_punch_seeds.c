@@ -34,9 +34,11 @@ static struct scene make(uint64_t seed)
 
     for (int h = 0; h < 2; h++)
         s.kind[h] = (enum net_nat_kind)below(&dice, NET_NAT_KINDS);
-    s.start_us[0] = below(&dice, 100) * MS;
+    s.start_us[0] = 100 * MS + below(&dice, 100) * MS;
     s.start_us[1] =
         s.start_us[0] + (below(&dice, 3) == 0 ? below(&dice, 2000) : below(&dice, 50)) * MS;
+    if (below(&dice, 4) == 0) /* the callee too early */
+        s.start_us[1] = s.start_us[0] - below(&dice, 100) * MS;
     s.with_private = below(&dice, 3) == 0;
     s.same_lan = s.with_private && below(&dice, 3) == 0 && s.kind[0] != NET_NAT_NONE;
     net_init(&net, s.kind[0], s.kind[1], seed);
