@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,7 +65,7 @@ static void set_timer(struct eyelet_endpoint *ep, uint64_t at_us)
 {
     struct itimerspec when = {0};
     if (at_us != UINT64_MAX) {
-        at_us = at_us == 0 ? 1 : at_us; /* zero would disarm it */
+        at_us = at_us == 0 ? 1 : at_us; /* zero would disarm the timer */
         when.it_value.tv_sec = (time_t)(at_us / 1000000u);
         when.it_value.tv_nsec = (long)(at_us % 1000000u) * 1000;
     }
@@ -75,16 +76,14 @@ static void set_timer(struct eyelet_endpoint *ep, uint64_t at_us)
 void endpoint_wake(struct eyelet_endpoint *ep)
 {
     if (!ep->dirty) {
+        uint64_t one = 1;
         ep->dirty = true;
-        set_timer(ep, 0);
+        (void)!write(ep->wake_fd, &one, sizeof one); /* fails only if it is readable already */
     }
 }
 
-static uint64_t next_timeout(const struct eyelet_endpoint *ep)
+static uint64_t next_deadline(const struct eyelet_endpoint *ep)
 {
-    if (ep->dirty) {
-        return 0;
-    }
     uint64_t next = session_next_timeout(ep);
     for (const struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
         uint64_t at = conn_next_timeout(c);
@@ -97,10 +96,14 @@ static int open_descriptors(struct eyelet_endpoint *ep)
 {
     ep->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     ep->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (ep->epoll_fd < 0 || ep->timer_fd < 0) {
+    ep->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (ep->epoll_fd < 0 || ep->timer_fd < 0 || ep->wake_fd < 0) {
         return errno;
     }
-    int error = endpoint_watch(ep, ep->timer_fd, false, NULL);
+    int error = endpoint_watch(ep, ep->timer_fd, false, &ep->timer_fd);
+    if (error == 0) {
+        error = endpoint_watch(ep, ep->wake_fd, false, &ep->wake_fd);
+    }
     for (size_t i = 0; i < SESSION_SOCKETS && error == 0; i++) {
         error = udp_open(&ep->warm[i]);
         if (error == 0) {
@@ -151,7 +154,8 @@ int eyelet_open(eyelet_endpoint **out, const eyelet_config *config)
     if (ep == NULL) {
         return EYELET_ERR_MEMORY;
     }
-    ep->epoll_fd = ep->timer_fd = -1;
+    ep->epoll_fd = ep->timer_fd = ep->wake_fd = -1;
+    ep->armed_us = UINT64_MAX;
     ep->log = c.log;
     ep->log_context = c.log_context;
     ep->dial_timeout_us = c.dial_timeout_us != 0 ? c.dial_timeout_us : ENDPOINT_DIAL_US;
@@ -203,6 +207,9 @@ void eyelet_close(eyelet_endpoint *ep)
     if (ep->timer_fd >= 0) {
         close(ep->timer_fd);
     }
+    if (ep->wake_fd >= 0) {
+        close(ep->wake_fd);
+    }
     if (ep->epoll_fd >= 0) {
         close(ep->epoll_fd);
     }
@@ -224,7 +231,7 @@ int eyelet_fd(const eyelet_endpoint *ep)
 
 int eyelet_timeout_ms(const eyelet_endpoint *ep)
 {
-    uint64_t next = next_timeout(ep);
+    uint64_t next = ep->dirty ? 0 : next_deadline(ep);
     if (next == UINT64_MAX) {
         return -1;
     }
@@ -247,12 +254,13 @@ static bool is_open_socket(const struct eyelet_endpoint *ep, const struct udp_so
 
 static void ready(struct eyelet_endpoint *ep, const struct epoll_event *e, uint64_t now_us)
 {
-    if (e->data.ptr == NULL) {
-        uint64_t ticks;
-        if (read(ep->timer_fd, &ticks, sizeof ticks) < 0) {
-            return; /* re-armed in between */
+    uint64_t count;
+    if (e->data.ptr == &ep->wake_fd) {
+        (void)!read(ep->wake_fd, &count, sizeof count);
+    } else if (e->data.ptr == &ep->timer_fd) {
+        if (read(ep->timer_fd, &count, sizeof count) > 0) { /* else it was set anew in between */
+            ep->armed_us = UINT64_MAX;
         }
-        ep->armed_us = UINT64_MAX;
     } else if (e->data.ptr == &ep->session) {
         session_ready(ep, now_us);
     } else {
@@ -289,8 +297,9 @@ int eyelet_process(eyelet_endpoint *ep)
         conn_handle_timeout(c, now_us);
         traffic_flush(c, now_us);
     }
-    uint64_t next = next_timeout(ep);
-    if (next != ep->armed_us) {
+    /* Setting a timer is dear, and deadlines mostly move away: one that fires too early is cheaper. */
+    uint64_t next = next_deadline(ep);
+    if (next < ep->armed_us) {
         set_timer(ep, next);
     }
     return EYELET_OK;

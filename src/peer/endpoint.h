@@ -85,7 +85,7 @@ struct unsent {
 
 struct eyelet_endpoint {
     struct identity self;
-    int epoll_fd, timer_fd;
+    int epoll_fd, timer_fd, wake_fd;
     uint64_t armed_us;
     bool dirty; /* the application has done something that process must act on */
     struct udp_socket warm[SESSION_SOCKETS];
