@@ -74,12 +74,14 @@ int main(int argc, char **argv)
         fail(ep, conn, "connected to somebody else", EYELET_ERR_WRONG_PEER);
         goto out;
     }
+    printf("%s\n", eyelet_conn_is_incoming(conn) ? "incoming" : "outgoing");
+    fflush(stdout);
     error = exchange(conn, !eyelet_conn_is_incoming(conn));
     if (error < 0) {
         fail(ep, conn, "cannot exchange a byte", error);
         goto out;
     }
-    printf("echoed, %s\n", eyelet_conn_is_incoming(conn) ? "incoming" : "outgoing");
+    printf("echoed\n");
     status = 0;
 out:
     eyelet_conn_free(conn);

@@ -72,17 +72,34 @@ print(len(held))
 """
 
 
+# How many of 20 silent connections the other side closes within 8 s.
+HOLD = r"""
+import socket, sys
+held = [socket.create_connection((sys.argv[1], 9856), 5) for _ in range(20)]
+for s in held:
+    s.settimeout(8)
+print(sum(s.recv(1) == b"" for s in held))
+"""
+
+
 def udp_ports(net, host):
     """The UDP ports that programs in a namespace have bound."""
     text = net.shell(host, "cat /proc/net/udp")
     return sorted({int(port, 16) for port in re.findall(r"^\s*\d+: [0-9A-F]{8}:([0-9A-F]{4}) ", text, re.M)})
 
 
+def script(net, name, text):
+    """The path of a Python script; written once, because others may be reading it."""
+    path = net.path(name)
+    if not os.path.exists(path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    return path
+
+
 def flood(net, where, target, ports, seconds):
-    script = net.path("flood.py")
-    with open(script, "w", encoding="utf-8") as file:
-        file.write(FLOOD)
-    return net.start(where, ["python3", script, target, ",".join(map(str, ports)), str(seconds)], "flood")
+    return net.start(where, ["python3", script(net, "flood.py", FLOOD), target, ",".join(map(str, ports)), str(seconds)],
+                     "flood")
 
 
 def test_datagrams_at_every_port_during_a_transfer(programs):
@@ -110,10 +127,7 @@ def test_datagrams_at_every_port_during_a_transfer(programs):
 def test_rubbish_at_the_control_port(programs):
     with programs.net() as net:
         mediator = net.mediator()
-        script = net.path("babble.py")
-        with open(script, "w", encoding="utf-8") as file:
-            file.write(BABBLE)
-        babble = net.start("core", ["python3", script, MEDIATOR[0], "9856"], "babble")
+        babble = net.start("core", ["python3", script(net, "babble.py", BABBLE), MEDIATOR[0], "9856"], "babble")
         connect(net, net.peer("a"), net.peer("b"))
         assert babble.wait(60) == 0, babble.err()
         assert mediator.running()
@@ -123,13 +137,7 @@ def test_silent_connections_are_dropped(programs):
     """Half a handshake costs a bounded time."""
     with programs.net() as net:
         mediator = net.mediator(config="[limits]\nhandshake-seconds = 2\n")
-        script = net.path("hold.py")
-        with open(script, "w", encoding="utf-8") as file:
-            file.write("import socket, sys\n"
-                       "held = [socket.create_connection((sys.argv[1], 9856), 5) for _ in range(20)]\n"
-                       "[s.settimeout(8) for s in held]\n"
-                       "print(sum(s.recv(1) == b'' for s in held))\n")
-        hold = net.start("core", ["python3", script, MEDIATOR[0]], "hold")
+        hold = net.start("core", ["python3", script(net, "hold.py", HOLD), MEDIATOR[0]], "hold")
         assert hold.wait(30) == 0, hold.err()
         assert int(hold.out()) == 20
         assert mediator.running()

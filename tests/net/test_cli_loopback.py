@@ -1,0 +1,491 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The program contract on this machine alone: a real eyeletd and real eyelets over 127.0.0.1, no namespaces,
+no root. tests/net/run runs these among the others; by itself:
+
+   EYELET_BUILD=build tests/net/test_cli_loopback.py [PART OF A NAME]...
+"""
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+NOBODY = "a" * 52
+MIB = 1 << 20
+
+
+class Loopback:
+    """A mediator, and peers with a configuration folder each, all in one temporary folder."""
+
+    def __init__(self, build):
+        self.eyelet = os.path.join(build, "src", "cli", "eyelet")
+        self.eyeletd = os.path.join(build, "src", "mediator", "eyeletd")
+        self.folder = tempfile.mkdtemp(prefix="eyelet-cli-")
+        self.started = []
+        self.port = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        bad = []
+        for process in reversed(self.started):
+            if process.poll() is None:
+                process.terminate()
+        for process in self.started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+                bad.append(f"{process.args} did not end when told to")
+            text = self.said(process)
+            if "Sanitizer" in text or "runtime error" in text or process.returncode in (-6, -7, -8, -11):
+                bad.append(f"{process.args} ended with {process.returncode}:\n{text}")
+        shutil.rmtree(self.folder)
+        assert not bad, "\n".join(bad)
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    def start(self, command, config=None, **options):
+        """What it says on stderr goes to a file, so that nothing blocks."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("EYELET_")}
+        environment["EYELET_CONFIG"] = self.path(config or "nobody")
+        environment["EYELET_MEDIATOR"] = f"127.0.0.1:{self.port}"
+        log = self.path(f"{len(self.started):02}.err")
+        with open(log, "wb") as err:
+            process = subprocess.Popen(command, stderr=err, env=environment, **options)
+        process.log = log
+        self.started.append(process)
+        return process
+
+    @staticmethod
+    def said(process):
+        with open(process.log, encoding="utf-8", errors="backslashreplace") as file:
+            return file.read()
+
+    def events(self, process, kind=None):
+        found = [json.loads(line) for line in self.said(process).splitlines() if line.startswith("{") and line.endswith("}")]
+        return [event for event in found if kind in (None, event["event"])]
+
+    def mediator(self, state="state", port=None):
+        for _ in range(20):
+            self.port = port or random.randrange(20000, 32000)
+            process = self.start([self.eyeletd, "--state", self.path(state), "--address", "127.0.0.1",
+                                  "--address", "127.0.0.2", "--port", str(self.port),
+                                  "--bounce-port", str(random.randrange(32, 60) * 1000 + random.randrange(998))],
+                                 stdout=subprocess.DEVNULL)
+            wait_for(lambda: "ready" in self.said(process) or process.poll() is not None, "eyeletd is ready")
+            if process.poll() is None:
+                return process
+            assert not port, self.said(process)
+        raise AssertionError(f"eyeletd does not start: {self.said(process)}")
+
+    def run(self, name, *words, flags=("--json",), **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("stdout", subprocess.PIPE)
+        return self.start([self.eyelet, *flags, *words], name, **options)
+
+    def id(self, name):
+        process = self.run(name, "id", flags=())
+        text = process.communicate(timeout=20)[0].decode().strip()
+        assert process.returncode == 0 and len(text) == 52, text
+        return text
+
+    def listen(self, name, *words, **options):
+        process = self.run(name, "listen", *words, **options)
+        self.wait_event(process, "listening")
+        return process
+
+    def recv(self, name, peer, folder, *words, **options):
+        process = self.run(name, "recv", "--peer", peer, "-o", folder, *words, **options)
+        self.wait_event(process, "listening")
+        return process
+
+    def wait_event(self, process, kind):
+        wait_for(lambda: self.events(process, kind) or process.poll() is not None, f"{kind}")
+        assert self.events(process, kind), f"{process.args} never said {kind}:\n{self.said(process)}"
+
+    def expect(self, process, code, seconds=60):
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{process.args} does not end:\n{self.said(process)}") from None
+        assert process.returncode == code, f"{process.args} ended with {process.returncode}, not {code}:\n{self.said(process)}"
+        return process
+
+    def expect_error(self, process, code, name):
+        self.expect(process, code)
+        errors = [event["code"] for event in self.events(process, "error")]
+        assert name in errors, f"{errors} without {name}:\n{self.said(process)}"
+
+    def write(self, name, data):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+
+def wait_for(ready, what, seconds=20):
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def big(size, seed):
+    return random.Random(seed).randbytes(size)
+
+
+@contextlib.contextmanager
+def loopback(programs):
+    with Loopback(programs.build) as net:
+        net.mediator()
+        yield net
+
+
+def test_pipe_of_100_mb_both_ways(programs):
+    with loopback(programs) as net:
+        one, two = net.write("one", big(100 * 10**6, 1)), net.write("two", big(100 * 10**6, 2))
+        with open(one, "rb") as a, open(two, "rb") as b, open(net.path("a"), "wb") as out_a, open(net.path("b"), "wb") as out_b:
+            listen = net.listen("b", "--allow", net.id("a"), stdin=b, stdout=out_b)
+            call = net.run("a", "connect", net.id("b"), stdin=a, stdout=out_a)
+            net.expect(call, 0)
+            net.expect(listen, 0)
+        assert read(net.path("a")) == read(two) and read(net.path("b")) == read(one)
+        closed = net.events(call, "closed")[0]
+        assert closed["bytes_in"] == closed["bytes_out"] == 100 * 10**6, closed
+        for verb in (call, listen):
+            kinds = [event["event"] for event in net.events(verb)]
+            assert all(event["v"] == 1 for event in net.events(verb))
+            assert [kind for kind in kinds if kind in ("registered", "connected", "first_byte", "closed")] == \
+                ["registered", "connected", "first_byte", "closed"], kinds
+
+
+def test_pipes_between_shell_commands(programs):
+    """Neither end is a file, and each direction ends on its own."""
+    with loopback(programs) as net:
+        listen = net.listen("b", "--allow", "any", stdin=subprocess.PIPE)
+        call = net.run("a", "connect", net.id("b"), stdin=subprocess.PIPE)
+        call.stdin.write(b"question")
+        call.stdin.close()
+        assert listen.stdout.read() == b"question"  # its end has come, while the other way is still open
+        listen.stdin.write(b"answer")
+        listen.stdin.close()
+        assert call.stdout.read() == b"answer"
+        net.expect(call, 0)
+        net.expect(listen, 0)
+
+
+def test_callee_speaks_first_to_a_silent_caller(programs):
+    with loopback(programs) as net:
+        listen = net.listen("b", "--allow", "any", stdin=subprocess.PIPE)
+        call = net.run("a", "connect", net.id("b"), stdin=subprocess.PIPE)
+        listen.stdin.write(b"banner")
+        listen.stdin.flush()
+        assert call.stdout.read(6) == b"banner"
+        call.stdin.close()
+        listen.stdin.close()
+        net.expect(call, 0)
+        net.expect(listen, 0)
+
+
+def test_slow_reader_loses_nothing(programs):
+    """The sender is long done when the reader begins: everything must still come."""
+    with loopback(programs) as net:
+        data = big(40 * MIB, 3)
+        with open(net.write("data", data), "rb") as file:
+            listen = net.listen("b", "--allow", "any")
+            call = net.run("a", "connect", net.id("b"), stdin=file)
+            time.sleep(1)
+            assert listen.stdout.read() == data
+            net.expect(call, 0)
+            net.expect(listen, 0)
+
+
+def test_reader_that_leaves(programs):
+    with loopback(programs) as net:
+        with open("/dev/zero", "rb") as zeros:
+            net.listen("b", "--allow", "any", "--exec", "cat /dev/zero")
+            call = net.run("a", "connect", net.id("b"), stdin=zeros)
+            assert call.stdout.read(10) == bytes(10)
+            call.stdout.close()
+            net.expect(call, 1)
+
+
+def test_exec_serves_many_at_once(programs):
+    with loopback(programs) as net:
+        listen = net.listen("b", "--allow", "any", "--exec", "cat; echo $EYELET_PEER")
+        callee = net.id("b")
+        data = big(3 * MIB, 4)
+        path = net.write("data", data)
+        calls = []
+        for name in ("a", "c", "d"):
+            with open(path, "rb") as file:
+                calls.append((net.id(name), net.run(name, "connect", callee, stdin=file)))
+        for caller, call in calls:
+            assert call.stdout.read() == data + caller.encode() + b"\n"
+            net.expect(call, 0)
+        assert listen.poll() is None
+
+
+def test_exec_that_does_not_read(programs):
+    with loopback(programs) as net:
+        net.listen("b", "--allow", "any", "--exec", "echo done")
+        with open(net.write("data", big(10 * MIB, 5)), "rb") as file:
+            call = net.run("a", "connect", net.id("b"), stdin=file)
+            assert call.stdout.read() == b"done\n"
+            net.expect(call, 0)
+
+
+def test_exec_is_hung_up_with_its_caller(programs):
+    with loopback(programs) as net:
+        net.listen("b", "--allow", "any", "--exec", f"trap 'echo hup >{net.path('hup')}; exit' HUP; echo on; while :; do sleep 0.1; done")
+        call = net.run("a", "connect", net.id("b"), stdin=subprocess.PIPE)
+        call.stdin.write(b"\n")
+        call.stdin.flush()
+        assert call.stdout.read(3) == b"on\n"
+        call.send_signal(signal.SIGINT)
+        net.expect(call, 130)
+        wait_for(lambda: os.path.exists(net.path("hup")), "the command is hung up")
+
+
+def test_to_a_tcp_port(programs):
+    server = socket.create_server(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+
+    def serve():
+        while True:
+            try:
+                conn, _ = server.accept()
+            except OSError:
+                return
+            with conn:
+                got = b"".join(iter(lambda: conn.recv(1 << 16), b""))  # until the half-close
+                conn.sendall(got[::-1])
+    threading.Thread(target=serve, daemon=True).start()
+    with loopback(programs) as net:
+        net.listen("b", "--allow", "any", "--to", f"127.0.0.1:{port}")
+        data = big(5 * MIB, 6)
+        for _ in range(2):
+            with open(net.write("data", data), "rb") as file:
+                call = net.run("a", "connect", net.id("b"), stdin=file)
+                assert call.stdout.read() == data[::-1]
+                net.expect(call, 0)
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        net.expect_error(net.run("a", "connect", net.id("b")), 1, "closed")
+
+
+def test_names_of_peers(programs):
+    with loopback(programs) as net:
+        caller, callee = net.id("a"), net.id("b")
+        net.write("a/known_peers", f"# friends\nberta {callee}\n".encode())
+        net.write("b/known_peers", f"anton {caller}\n".encode())
+        net.write("b/authorized_peers", b"anton # the only one\n")
+        net.listen("b", "--exec", "echo hello")
+        call = net.run("a", "connect", "berta")
+        assert call.communicate(timeout=20)[0] == b"hello\n"
+        net.expect(call, 0)
+        net.expect_error(net.run("c", "connect", callee), 4, "no-such-peer")
+        net.expect_error(net.run("a", "connect", "nobody"), 2, "usage")
+
+
+def test_send_a_folder(programs):
+    with loopback(programs) as net:
+        content = {"empty": b"", "deep/one": b"1", "deep/er/two words": big(70001, 7), "deep/\u00fcml\u00e4ut": b"3",
+                   "big": big(30 * MIB, 8)}
+        content.update({f"many/{number:04}": b"%d" % number for number in range(700)})
+        for name, data in content.items():
+            net.write(os.path.join("tree", name), data)
+        os.chmod(net.path("tree", "big"), 0o640)
+        os.utime(net.path("tree", "big"), (1000000000, 1000000000))
+        recv = net.recv("b", net.id("a"), net.path("in"))
+        send = net.run("a", "send", net.path("tree") + "/", net.path("tree", "deep", "one"), "--peer", net.id("b"))
+        net.expect(send, 0)
+        net.expect(recv, 0)
+        for name, data in content.items():
+            assert read(net.path("in", "tree", name)) == data, name
+        assert read(net.path("in", "one")) == b"1"
+        state = os.stat(net.path("in", "tree", "big"))
+        assert state.st_mtime == 1000000000 and state.st_mode & 0o777 == 0o640 & ~current_umask(), oct(state.st_mode)
+        assert sum(len(files) for _, _, files in os.walk(net.path("in"))) == len(content) + 1
+        assert all(event["result"] == "ok" for event in net.events(send, "file"))
+
+
+def current_umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_existing_files_are_kept(programs):
+    with loopback(programs) as net:
+        net.write("in/data", b"precious")
+        path, other = net.write("data", b"new"), net.write("other", b"other")
+        for words, code, want in (((), 1, b"precious"), (("--overwrite",), 0, b"new")):
+            recv = net.recv("b", net.id("a"), net.path("in"), *words)
+            send = net.run("a", "send", path, *([] if words else [other]), "--peer", net.id("b"))
+            net.expect(send, code)
+            net.expect(recv, code)
+            assert read(net.path("in", "data")) == want
+            assert read(net.path("in", "other")) == b"other"
+            if code:
+                net.expect_error(send, 1, "exists")
+
+
+def test_what_cannot_be_sent(programs):
+    """Found before anybody is called: there is no peer."""
+    with loopback(programs) as net:
+        os.makedirs(net.path("folder"))
+        os.symlink("/etc/passwd", net.path("folder", "link"))
+        os.mkfifo(net.path("fifo"))
+        net.write("x\x1b]0;owned\x07y", b"x")
+        net.write("one/same", b"1")
+        net.write("two/same", b"2")
+        for paths in (("missing",), ("folder",), ("folder/link",), ("fifo",), ("x\x1b]0;owned\x07y",), ("one/same", "two/same")):
+            send = net.run("a", "send", *(net.path(path) for path in paths), "--peer", NOBODY, flags=())
+            net.expect(send, 1)
+            assert "\x1b" not in net.said(send) and "eyelet:" in net.said(send), net.said(send)
+        send = net.run("a", "send", net.path("x\x1b]0;owned\x07y"), "--peer", NOBODY)
+        net.expect_error(send, 1, "file")
+        if os.getuid() != 0:
+            os.chmod(net.write("secret", b"x"), 0)
+            net.expect_error(net.run("a", "send", net.path("secret"), "--peer", NOBODY), 1, "file")
+
+
+def test_full_disk(programs):
+    """A limit of the file size stands in for a small disk."""
+    with loopback(programs) as net:
+        path = net.write("data", big(20 * MIB, 9))
+        net.write("small", b"small")
+        limited = ["prlimit", f"--fsize={8 * MIB}", net.eyelet, "--json", "recv", "--peer", net.id("a"), "-o", net.path("in")]
+        recv = net.start(limited, "b", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        net.wait_event(recv, "listening")
+        send = net.run("a", "send", path, net.path("small"), "--peer", net.id("b"))
+        net.expect_error(send, 1, "disk-full")
+        net.expect_error(recv, 1, "disk-full")
+        assert os.listdir(net.path("in")) == ["small"], os.listdir(net.path("in"))
+
+
+def test_interrupted_receiver_leaves_nothing(programs):
+    with loopback(programs) as net:
+        with open(net.path("huge"), "wb") as file:
+            file.truncate(3 << 30)
+        recv = net.recv("b", net.id("a"), net.path("in"))
+        send = net.run("a", "send", net.path("huge"), "--peer", net.id("b"))
+        net.wait_event(recv, "first_byte")
+        recv.send_signal(signal.SIGINT)
+        net.expect(recv, 130)
+        net.expect(send, 1)
+        assert os.listdir(net.path("in")) == [], os.listdir(net.path("in"))
+
+
+def test_killed_sender_leaves_nothing(programs):
+    with loopback(programs) as net:
+        with open(net.path("huge"), "wb") as file:
+            file.truncate(3 << 30)
+        recv = net.recv("b", net.id("a"), net.path("in"))
+        send = net.run("a", "send", net.path("huge"), "--peer", net.id("b"))
+        net.wait_event(recv, "first_byte")
+        send.terminate()
+        net.expect(recv, 1)
+        assert os.listdir(net.path("in")) == [], os.listdir(net.path("in"))
+
+
+def test_one_receiver_one_sender(programs):
+    with loopback(programs) as net:
+        recv = net.recv("b", net.id("a"), net.path("in"))
+        path = net.write("data", b"x")
+        net.expect_error(net.run("c", "send", path, "--peer", net.id("b")), 4, "no-such-peer")
+        assert recv.poll() is None
+
+
+def test_wrong_id(programs):
+    with loopback(programs) as net:
+        start = time.monotonic()
+        net.expect_error(net.run("a", "connect", net.id("c")), 4, "no-such-peer")
+        assert time.monotonic() - start > 0.9
+
+
+def test_mediator_down(programs):
+    with Loopback(programs.build) as net:
+        net.port = 1
+        net.expect_error(net.run("a", "connect", NOBODY), 3, "mediator-unreachable")
+        net.expect_error(net.run("a", "listen", "--allow", "any"), 3, "mediator-unreachable")
+
+
+def test_mediator_with_another_key(programs):
+    with loopback(programs) as net:
+        net.expect_error(net.run("a", "connect", NOBODY), 4, "no-such-peer")
+        first = net.started[0]
+        first.terminate()
+        first.wait()
+        net.mediator("other", net.port)
+        net.expect_error(net.run("a", "connect", NOBODY), 3, "mediator-key-changed")
+        net.expect_error(net.run("c", "--mediator", f"127.0.0.1:{net.port}#{NOBODY}", "connect", NOBODY), 3, "mediator-key-changed")
+
+
+def test_timeout(programs):
+    with loopback(programs) as net:
+        net.expect_error(net.run("b", "listen", "--allow", "any", "--timeout", "1"), 1, "timeout")
+        net.expect_error(net.run("b", "recv", "--peer", NOBODY, "-o", net.path("in"), "--timeout", "1"), 1, "timeout")
+
+
+def test_usage(programs):
+    with loopback(programs) as net:
+        for words in (["listen"], ["connect"], ["connect", "a", "b"], ["connect", "not-an-id!"], ["send", "x"], ["send", "--peer", NOBODY],
+                      ["recv"], ["nonsense"], ["id", "x"], ["id", "--peer", NOBODY], ["--relay-only", "connect", NOBODY],
+                      ["--nonsense", "id"], ["connect", NOBODY, "--timeout", "0"], ["connect", NOBODY, "--timeout", "1x"],
+                      ["listen", "--allow", "any", "--exec", "cat", "--to", "localhost:1"], ["listen", "--allow", "any", "--to", "localhost"],
+                      ["listen", "--allow", "any", "--to", "::1:22"], ["listen", "--allow"]):
+            net.expect_error(net.run("a", *words), 2, "usage")
+        net.expect(net.run("a", "--direct-only", "connect", NOBODY), 4)
+        net.port = None
+        for words, word in ((["--help"], b"listen"), (["--version"], b"eyelet ")):
+            process = net.run("a", *words, flags=())
+            assert word in process.communicate(timeout=10)[0]
+            net.expect(process, 0)
+        process = net.run("a", "id")
+        answer = json.loads(process.communicate(timeout=10)[0])
+        assert answer["v"] == 1 and answer["event"] == "id" and len(answer["id"]) == 52, answer
+
+
+def main():
+    class Build:
+        build = os.path.abspath(os.environ.get("EYELET_BUILD", "build"))
+    failed = passed = 0
+    for name, test in list(globals().items()):
+        if not name.startswith("test_") or (sys.argv[1:] and not any(part in name for part in sys.argv[1:])):
+            continue
+        start = time.monotonic()
+        try:
+            test(Build)
+            passed += 1
+            print(f"ok   {name[5:].replace('_', ' ')} ({time.monotonic() - start:.1f} s)", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            print(f"FAIL {name[5:].replace('_', ' ')}", flush=True)
+            traceback.print_exc()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
