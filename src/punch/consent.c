@@ -36,6 +36,9 @@ void consent_lose(struct punch *p)
     p->silence_due_us = p->now_us + PUNCH_SILENCE_US;
     p->heard_any = false;
     p->restarts = 0;
+    p->asked_first = false;
+    p->first_sent_us = NEVER;
+    p->plain_sent = p->link_sent = 0;
     p->nominate_due_us = NEVER;
     /* Samples of half a minute ago predict nothing: a new fresh socket will be asked for. */
     memset(&p->forecast, 0, sizeof(p->forecast));
