@@ -197,7 +197,7 @@ void conn_end(struct eyelet_conn *conn)
 
 void conn_fail(struct eyelet_conn *conn, int error, const char *format, ...)
 {
-    if (conn->state == CONN_ENDED) {
+    if (conn->state == CONN_ENDED || conn->error != EYELET_OK) {
         return;
     }
     va_list args;
@@ -209,9 +209,8 @@ void conn_fail(struct eyelet_conn *conn, int error, const char *format, ...)
     if (conn->state == CONN_PUNCHING) {
         conn_report(conn, wire_Outcome_OUTCOME_FAILED);
     }
-    if (conn->link != NULL) {
-        link_close(conn->link, endpoint_now_us(), 0, "");
-    }
+    conn->state = CONN_ENDING; /* what the link says while it closes is no news any more */
+    traffic_close(conn, endpoint_now_us(), 0, "");
     conn_end(conn);
 }
 
@@ -242,10 +241,7 @@ static void say_goodbye(struct eyelet_conn *conn, uint64_t now_us)
         return;
     }
     conn->goodbye_us = UINT64_MAX;
-    if (conn->link != NULL) {
-        link_close(conn->link, now_us, conn->goodbye_code, conn->goodbye);
-        traffic_flush(conn, now_us);
-    }
+    traffic_close(conn, now_us, conn->goodbye_code, conn->goodbye);
     conn_end(conn);
 }
 

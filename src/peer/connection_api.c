@@ -97,10 +97,8 @@ void eyelet_conn_free(eyelet_conn *conn)
     if (conn == NULL) {
         return;
     }
-    if (conn->link != NULL && conn->state < CONN_ENDED) {
-        uint64_t now_us = endpoint_now_us();
-        link_close(conn->link, now_us, conn->goodbye_code, conn->goodbye);
-        traffic_flush(conn, now_us);
+    if (conn->state < CONN_ENDED) {
+        traffic_close(conn, endpoint_now_us(), conn->goodbye_code, conn->goodbye);
     }
     conn_destroy(conn);
 }

@@ -194,9 +194,8 @@ void eyelet_close(eyelet_endpoint *ep)
     uint64_t now_us = endpoint_now_us();
     for (struct eyelet_conn *c = ep->conns, *next; c != NULL; c = next) {
         next = c->next;
-        if (c->link != NULL) {
-            link_close(c->link, now_us, 0, "");
-            traffic_flush(c, now_us);
+        if (c->state != CONN_ENDED) {
+            traffic_close(c, now_us, c->goodbye_code, c->goodbye);
         }
         conn_destroy(c);
     }

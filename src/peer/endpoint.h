@@ -156,6 +156,8 @@ uint64_t conn_next_timeout(const struct eyelet_conn *conn);
 void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_socket *s);
 /* Sends what engine and link have to send, and follows their news. */
 void traffic_flush(struct eyelet_conn *conn, uint64_t now_us);
+/* Ends the link and says so to the peer. */
+void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, const char *text);
 void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us);
 void traffic_start_size_probe(struct eyelet_conn *conn, uint64_t now_us);
 void traffic_size_probe(struct eyelet_conn *conn, uint64_t now_us);

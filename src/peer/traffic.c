@@ -11,6 +11,7 @@
 #define OUTPUT_ROUNDS  32
 #define PROBE_TRIES    4
 #define PROBE_WAIT_US  150000u
+#define GOODBYE_COPIES 3 /* nobody is there any more to repeat a lost one */
 
 /* ---- in ---- */
 
@@ -262,6 +263,10 @@ static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
             break;
         case PUNCH_EVENT_PATH_LOST:
             conn->has_path = false;
+            if (conn->link != NULL && conn->path_up) { /* so that backed-off timers leap afterwards */
+                conn->path_up = false;
+                link_set_path(conn->link, now_us, false, conn->datagram_bytes);
+            }
             endpoint_log(conn->ep, EYELET_LOG_WARN, "the path was lost; punching again");
             break;
         case PUNCH_EVENT_FAILED:
@@ -342,6 +347,24 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
         if (bytes == 0 || !send_batch(conn, now_us, bytes, segment)) {
             break;
         }
+    }
+}
+
+void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, const char *text)
+{
+    size_t segment;
+    if (conn->link == NULL) {
+        return;
+    }
+    traffic_flush(conn, now_us); /* what was written goes first */
+    link_close(conn->link, now_us, code, text);
+    if (!conn->path_up || conn->punch == NULL) {
+        return;
+    }
+    conn->ep->unsent = (struct unsent){0};
+    size_t bytes = link_output(conn->link, now_us, conn->ep->tx, sizeof conn->ep->tx, &segment);
+    for (int copy = 0; bytes > 0 && copy < GOODBYE_COPIES; copy++) {
+        (void)send_batch(conn, now_us, bytes, segment);
     }
 }
 
