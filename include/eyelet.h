@@ -124,29 +124,39 @@ EYELET_API int eyelet_process(eyelet_endpoint *ep);
 
 enum eyelet_event_kind {
     EYELET_EVENT_NONE = 0,
-    EYELET_EVENT_REGISTERED, /* the mediator knows us and our address is attested: others reach us
-                              */
-    EYELET_EVENT_MEDIATOR_LOST, /* error; tried again in the background unless error is
-                                   _MEDIATOR_KEY */
-    EYELET_EVENT_INCOMING,  /* conn: the peer has proven its key by signature. eyelet_refuse() now,
-                               or do nothing and it goes on */
-    EYELET_EVENT_PATH,      /* conn: see eyelet_conn_path() */
-    EYELET_EVENT_CONNECTED, /* conn: both keys are proven, streams work */
-    EYELET_EVENT_STREAM_OPENED, /* conn, stream: by the peer */
-    EYELET_EVENT_READABLE, /* conn, stream: bytes, or the end, can be read. Said again only after
-                              a read came back with EYELET_ERR_AGAIN */
-    EYELET_EVENT_WRITABLE, /* conn, stream: after a write that took less than it was given */
-    EYELET_EVENT_STREAM_RESET,  /* conn, stream, code: the peer abandoned it */
-    EYELET_EVENT_STREAM_CLOSED, /* conn, stream: both directions ended, all acknowledged */
-    EYELET_EVENT_MESSAGE,       /* conn, data, bytes: valid until the next call */
-    EYELET_EVENT_CLOSED, /* conn, error, code: last event of it; free it with eyelet_conn_free */
+    /* The mediator knows us and our address is attested: others reach us. */
+    EYELET_EVENT_REGISTERED,
+    /* error. It is tried again in the background, unless error is EYELET_ERR_MEDIATOR_KEY. */
+    EYELET_EVENT_MEDIATOR_LOST,
+    /* conn: the peer has proven its key by signature. eyelet_refuse() now, or it goes on. */
+    EYELET_EVENT_INCOMING,
+    /* conn: see eyelet_conn_path(). */
+    EYELET_EVENT_PATH,
+    /* conn: both keys are proven, streams work. */
+    EYELET_EVENT_CONNECTED,
+    /* conn, stream: by the peer. */
+    EYELET_EVENT_STREAM_OPENED,
+    /* conn, stream: bytes, or the end, can be read. Said again only after a read came back with
+     * EYELET_ERR_AGAIN. */
+    EYELET_EVENT_READABLE,
+    /* conn, stream: after a write that took less than it was given. With stream -1: streams can be
+     * opened, or messages sent, again. */
+    EYELET_EVENT_WRITABLE,
+    /* conn, stream, code: the peer abandoned it. */
+    EYELET_EVENT_STREAM_RESET,
+    /* conn, stream: both directions ended, all acknowledged. */
+    EYELET_EVENT_STREAM_CLOSED,
+    /* conn, data, bytes: one datagram of the peer, valid until the next call. */
+    EYELET_EVENT_MESSAGE,
+    /* conn, error, code: last event of it; free it with eyelet_conn_free. */
+    EYELET_EVENT_CLOSED,
 };
 
 typedef struct eyelet_event {
     enum eyelet_event_kind kind;
     eyelet_conn *conn;
     int64_t stream;
-    int error; /* enum eyelet_error: why it closed; EYELET_OK: the peer or we ended it properly */
+    int error;     /* enum eyelet_error: why it closed; EYELET_OK: ended properly */
     uint64_t code; /* application code of the peer's close or reset */
     const uint8_t *data;
     size_t bytes;
