@@ -110,6 +110,10 @@ bool mediator_create(struct mediator *mediator, const char *program, const char 
     char path[96];
 
     *mediator = (struct mediator){.folder = "/tmp/eyeletd-test-XXXXXX", .pid = -1};
+    if (program == NULL) {
+        fprintf(stderr, "EYELETD must name the daemon\n");
+        return false;
+    }
     if (mkdtemp(mediator->folder) == NULL)
         return false;
     snprintf(path, sizeof path, "%s/eyeletd.conf", mediator->folder);

@@ -28,19 +28,35 @@ static int wait_registered(eyelet_endpoint *ep)
     return EYELET_OK;
 }
 
-/* Whose dial survived speaks first (the dialling side opens the stream). */
-static int exchange(eyelet_conn *conn, bool first)
+/* Each side opens a stream, and echoes on the other's: both programs believe to have dialled. */
+static int exchange(eyelet_endpoint *ep, eyelet_conn *conn)
 {
-    char byte = 'x', back = 0;
-    int error = first ? eyelet_send(conn, &byte, 1, 10000) : EYELET_OK;
-    ssize_t got = error < 0 ? error : eyelet_recv(conn, &back, 1, 10000);
-    if (got < 0)
-        return (int)got;
-    if (got != 1 || back != byte)
-        return EYELET_ERR_PROTOCOL;
-    if (!first)
-        error = eyelet_send(conn, &back, 1, 10000);
-    return error < 0 ? error : eyelet_finish(conn, 10000);
+    int64_t own = eyelet_stream_open(conn);
+    if (own < 0 || eyelet_stream_write(conn, own, "x", 1) != 1)
+        return EYELET_ERR_STATE;
+    bool echoed = false, served = false, closing = false;
+    eyelet_event event;
+    for (;;) {
+        int error = eyelet_wait(ep, 10000, &event);
+        if (error < 0)
+            return error;
+        if (event.kind == EYELET_EVENT_CLOSED)
+            return echoed && served ? EYELET_OK : EYELET_ERR_CLOSED;
+        char byte = 0;
+        if (event.kind == EYELET_EVENT_READABLE &&
+            eyelet_stream_read(event.conn, event.stream, &byte, 1) == 1) {
+            if (event.conn != conn || byte != 'x')
+                return EYELET_ERR_PROTOCOL;
+            if (event.stream == own)
+                echoed = true;
+            else
+                served = eyelet_stream_write(conn, event.stream, &byte, 1) == 1;
+        }
+        if (echoed && served && !closing) {
+            closing = true;
+            eyelet_conn_close(conn, 0, NULL);
+        }
+    }
 }
 
 int main(int argc, char **argv)
@@ -76,7 +92,7 @@ int main(int argc, char **argv)
     }
     printf("%s\n", eyelet_conn_is_incoming(conn) ? "incoming" : "outgoing");
     fflush(stdout);
-    error = exchange(conn, !eyelet_conn_is_incoming(conn));
+    error = exchange(ep, conn);
     if (error < 0) {
         fail(ep, conn, "cannot exchange a byte", error);
         goto out;
