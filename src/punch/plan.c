@@ -58,6 +58,9 @@ static bool predict(const struct plan_side *side, struct plan_part *who_sends_th
 
     if (step == 0)
         return false;
+    /* Evenly spaced foreign allocations look like a larger step; the profile has seen more. */
+    if (side->profile.step != 0 && step % side->profile.step == 0 && step / side->profile.step > 1)
+        step = side->profile.step;
     who_sends_there->target = side->samples.public_addr;
     who_sends_there->target.port = 0;
     who_sends_there->port_count = nat_predict_ports(&side->samples, step, 0, who_sends_there->ports,

@@ -393,6 +393,12 @@ bool net_run_connected(struct net *n, uint64_t until_us)
     return false;
 }
 
+void net_inject(struct net *n, uint64_t at_us, const struct stun_addr *from,
+                const struct stun_addr *to, const uint8_t *bytes, size_t size)
+{
+    carry(n, at_us - n->now_us, NET_OPEN, from, to, bytes, size);
+}
+
 static void make_nat(struct net *n, int i, enum net_nat_kind kind, uint64_t seed)
 {
     struct stun_addr ip = stun_addr_v4(198, 51, 100, (uint8_t)(i + 1), 0);

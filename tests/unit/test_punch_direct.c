@@ -258,6 +258,89 @@ static void without_a_dial_channel_the_caller_speaks_up_late(void **state)
     assert_int_equal(net.host[1].path.technique, PUNCH_TECHNIQUE_PEER_REFLEXIVE);
 }
 
+/* Others use the same NAT: between two samples, and before the hole is opened, ports are taken. */
+static void foreign_allocations_are_allowed_for(void **state)
+{
+    unsigned connected[2] = {0, 0};
+
+    (void)state;
+    for (int side = 0; side < 2; side++) {
+        for (uint64_t seed = 1; seed <= 100; seed++) {
+            net_init(&net, side == 0 ? NET_NAT_STEP_1 : NET_NAT_CONE,
+                     side == 0 ? NET_NAT_CONE : NET_NAT_STEP_2, seed);
+            net.nat[side].foreign = 2;
+            net_dial(&net, 25 * MS, 30 * MS, false);
+            connected[side] += net_run_connected(&net, 10 * SECOND);
+        }
+        assert_true(connected[side] >= 95);
+    }
+}
+
+static void a_predicted_path_is_found_again(void **state)
+{
+    (void)state;
+    net_init(&net, NET_NAT_STEP_1, NET_NAT_STEP_2, 1);
+    net_dial(&net, 25 * MS, 30 * MS, false);
+    assert_true(net_run_connected(&net, SECOND));
+    net.loss_percent = 100;
+    net_run(&net, 60 * SECOND);
+    assert_false(punch_is_connected(net.host[0].engine));
+    net_init(&net, NET_NAT_CONE, NET_NAT_STEP_2, 1);
+    net_dial(&net, 25 * MS, 30 * MS, false);
+    assert_true(net_run_connected(&net, SECOND));
+    net.loss_percent = 100;
+    net_run(&net, 28 * SECOND);
+    net.nat[1].flows = net.nat[1].alloweds = 0; /* the NAT has lost power */
+    net_run(&net, 33 * SECOND);
+    net.loss_percent = 0;
+    assert_true(net.host[0].lost_us < 33 * SECOND && net.host[1].lost_us < 33 * SECOND);
+    assert_true(net_run_connected(&net, 45 * SECOND));
+}
+
+/* Somebody on the way copies every check of the callee to the caller, from a victim's address. */
+static void a_forged_source_redirects_nothing(void **state)
+{
+    struct stun_addr victim = stun_addr_v4(192, 0, 2, 66, 6666);
+
+    (void)state;
+    net_init(&net, NET_NAT_FULL_CONE, NET_NAT_CONE, 1);
+    net_dial(&net, 25 * MS, 30 * MS, false);
+    net_run(&net, 30 * MS);
+    assert_true(net.last_request[1].size > 0);
+    /* It is even faster than the original. */
+    net_inject(&net, 31 * MS, &victim, &net.host[0].public_addr, net.last_request[1].bytes,
+               net.last_request[1].size);
+    assert_true(net_run_connected(&net, 10 * SECOND));
+    net_run(&net, 5 * SECOND);
+    for (int h = 0; h < 2; h++)
+        assert_true(stun_addr_equal(&net.host[h].path.pair.remote, &net.host[1 - h].public_addr));
+    assert_in_range(net.host[0].to_stranger, 1, 12);
+}
+
+static void replays_are_harmless(void **state)
+{
+    uint64_t path_us[2];
+
+    (void)state;
+    net_init(&net, NET_NAT_CONE, NET_NAT_CONE, 1);
+    net_dial(&net, 25 * MS, 30 * MS, false);
+    assert_true(net_run_connected(&net, SECOND));
+    net_run(&net, SECOND);
+    path_us[0] = net.host[0].path_us;
+    path_us[1] = net.host[1].path_us;
+    for (unsigned i = 0; i < 200; i++) {
+        int h = (int)(i % 2);
+
+        net_inject(&net, (1001 + i) * MS, &net.host[h].public_addr, &net.host[1 - h].public_addr,
+                   net.last_request[h].bytes, net.last_request[h].size);
+    }
+    net_run(&net, 3 * SECOND);
+    for (int h = 0; h < 2; h++) {
+        assert_int_equal(net.host[h].path_us, path_us[h]);
+        assert_in_range(net.host[h].checks, 2, 8);
+    }
+}
+
 static void failures_have_reasons(void **state)
 {
     struct stun_addr nowhere = stun_addr_v4(203, 0, 113, 77, 999);
@@ -369,6 +452,10 @@ int main(void)
         cmocka_unit_test(loss_does_not_stop_it),
         cmocka_unit_test(a_silent_callee_is_asked_for),
         cmocka_unit_test(without_a_dial_channel_the_caller_speaks_up_late),
+        cmocka_unit_test(foreign_allocations_are_allowed_for),
+        cmocka_unit_test(a_predicted_path_is_found_again),
+        cmocka_unit_test(a_forged_source_redirects_nothing),
+        cmocka_unit_test(replays_are_harmless),
         cmocka_unit_test(failures_have_reasons),
         cmocka_unit_test(link_down_still_punches),
         cmocka_unit_test(a_refused_packet_stalls_nothing),
