@@ -36,7 +36,10 @@ int eyelet_id_of_key_file(const char *path, eyelet_id *id)
 
 const char *eyelet_why(const eyelet_endpoint *ep, const eyelet_conn *conn)
 {
-    return conn != NULL ? conn->why : ep->why;
+    if (conn != NULL) {
+        return conn->why;
+    }
+    return ep != NULL ? ep->why : "";
 }
 
 /* ---- connections ---- */

@@ -92,13 +92,14 @@ def why_not():
 class Process:
     """A program in a namespace, with its output in files, ended with the topology."""
 
-    def __init__(self, command, directory, name, stdin=subprocess.DEVNULL, stdout=None, env=None):
+    def __init__(self, command, directory, name, stdin=subprocess.DEVNULL, stdout=None, env=None,
+                 cwd=None):
         self.name = name
         self.command = command
         self.out_path = os.path.join(directory, name + ".out")
         self.err_path = os.path.join(directory, name + ".err")
         with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
-            self.popen = subprocess.Popen(command, stdin=stdin, stdout=stdout or out, stderr=err, env=env,
+            self.popen = subprocess.Popen(command, stdin=stdin, stdout=stdout or out, stderr=err, env=env, cwd=cwd,
                                           preexec_fn=_die_with_parent, start_new_session=True)
 
     def out(self):

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the library offers beyond streams: the bare punched socket, datagrams, speaking first, refusals."""
+
+from topology import MEDIATOR, Failed
+
+
+def answerer(net, programs, refuse=False):
+    net.mediator()
+    peer = net.peer("b")
+    if refuse:
+        with open(net.path("refuse"), "wb"):
+            pass
+    process = net.start("b", [programs.helper("eyelet-calls"), peer.config("key"), MEDIATOR[0],
+                              peer.config("known_mediators"), "answer"], "calls", cwd=net.path())
+    net.wait_until(lambda: b"registered" in process.out() or not process.running(), 15, "the callee is registered")
+    return peer
+
+
+def call(net, programs, peer, what, name="a"):
+    caller = net.peer("a", name)
+    process = net.start("a", [programs.helper("eyelet-calls"), caller.config("key"), MEDIATOR[0],
+                              caller.config("known_mediators"), what, peer.id], "calls")
+    if process.wait(30) != 0:
+        raise Failed(f"{what}: exit code {process.popen.returncode}")
+
+
+def test_bare_socket(programs):
+    with programs.net() as net:
+        peer = answerer(net, programs)
+        call(net, programs, peer, "socket")
+        call(net, programs, peer, "socket", "again")  # the warm socket that was handed over has been replaced
+
+
+def test_bare_socket_on_the_same_lan(programs):
+    with programs.net(same_lan=True) as net:
+        call(net, programs, answerer(net, programs), "socket")
+
+
+def test_datagrams_and_the_callee_speaks_first(programs):
+    with programs.net() as net:
+        call(net, programs, answerer(net, programs), "message")
+
+
+def test_refusal_reaches_the_caller(programs):
+    with programs.net() as net:
+        call(net, programs, answerer(net, programs, refuse=True), "refused")
