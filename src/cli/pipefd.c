@@ -126,8 +126,8 @@ ssize_t pipefd_write(struct pipefd *p, const void *data, size_t bytes)
 
 bool pipefd_wait(struct pipefd *p, bool on)
 {
-    if (!p->is_polled || p->waiting == on) {
-        return p->is_polled;
+    if (!p || !p->is_polled || p->waiting == on) {
+        return p && p->is_polled;
     }
     p->waiting = on;
     if (on) {

@@ -20,7 +20,7 @@ struct pipefd *pipefd_new(uv_loop_t *loop, int fd, bool writing, bool standard,
 ssize_t pipefd_read(struct pipefd *p, void *data, size_t bytes);
 ssize_t pipefd_write(struct pipefd *p, const void *data, size_t bytes);
 /* on: ready is called, again and again, while it can be read or written. False: it is a file, which
- * is always ready, and there is no call. */
+ * is always ready, and there is no call. NULL is fine. */
 bool pipefd_wait(struct pipefd *p, bool on);
 /* Closes and frees; whoever is at the other end sees the end. NULL is fine. */
 void pipefd_close(struct pipefd *p);

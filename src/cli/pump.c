@@ -152,9 +152,7 @@ static void move_down(struct pump *pump)
         size_t written;
         ssize_t n = eyelet_stream_peek(pump->conn, pump->config.stream, &data);
         if (n == EYELET_ERR_AGAIN) {
-            if (pump->output) {
-                pipefd_wait(pump->output, false);
-            }
+            pipefd_wait(pump->output, false);
             return;
         }
         if (n == 0) {

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 
-NOBODY = "a" * 52
+NOBODY = "cdg665yxrcvw36zo2ma7wjg6jwfxz5cv2riwredm2rjntjwnvnya"  # a key that nobody has
 MIB = 1 << 20
 
 
@@ -64,6 +64,7 @@ class Loopback:
         environment["EYELET_MEDIATOR"] = f"127.0.0.1:{self.port}"
         log = self.path(f"{len(self.started):02}.err")
         with open(log, "wb") as err:
+            options.setdefault("stdout", err)
             process = subprocess.Popen(command, stderr=err, env=environment, **options)
         process.log = log
         self.started.append(process)
@@ -83,8 +84,7 @@ class Loopback:
             self.port = port or random.randrange(20000, 32000)
             process = self.start([self.eyeletd, "--state", self.path(state), "--address", "127.0.0.1",
                                   "--address", "127.0.0.2", "--port", str(self.port),
-                                  "--bounce-port", str(random.randrange(32, 60) * 1000 + random.randrange(998))],
-                                 stdout=subprocess.DEVNULL)
+                                  "--bounce-port", str(random.randrange(33000, 60000))])
             wait_for(lambda: "ready" in self.said(process) or process.poll() is not None, "eyeletd is ready")
             if process.poll() is None:
                 return process
@@ -99,7 +99,7 @@ class Loopback:
     def id(self, name):
         process = self.run(name, "id", flags=())
         text = process.communicate(timeout=20)[0].decode().strip()
-        assert process.returncode == 0 and len(text) == 52, text
+        assert process.returncode == 0 and len(text) == 52, f"{process.returncode} {text} {self.said(process)}"
         return text
 
     def listen(self, name, *words, **options):
@@ -163,12 +163,12 @@ def loopback(programs):
 def test_pipe_of_100_mb_both_ways(programs):
     with loopback(programs) as net:
         one, two = net.write("one", big(100 * 10**6, 1)), net.write("two", big(100 * 10**6, 2))
-        with open(one, "rb") as a, open(two, "rb") as b, open(net.path("a"), "wb") as out_a, open(net.path("b"), "wb") as out_b:
+        with open(one, "rb") as a, open(two, "rb") as b, open(net.path("out-a"), "wb") as out_a, open(net.path("out-b"), "wb") as out_b:
             listen = net.listen("b", "--allow", net.id("a"), stdin=b, stdout=out_b)
             call = net.run("a", "connect", net.id("b"), stdin=a, stdout=out_a)
             net.expect(call, 0)
             net.expect(listen, 0)
-        assert read(net.path("a")) == read(two) and read(net.path("b")) == read(one)
+        assert read(net.path("out-a")) == read(two) and read(net.path("out-b")) == read(one)
         closed = net.events(call, "closed")[0]
         assert closed["bytes_in"] == closed["bytes_out"] == 100 * 10**6, closed
         for verb in (call, listen):
