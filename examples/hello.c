@@ -33,7 +33,7 @@ int main(int argc, char **argv)
         }
     }
     if (error != EYELET_OK) {
-        fprintf(stderr, "hello: %s: %s\n", eyelet_strerror(error), eyelet_why(ep, NULL));
+        fprintf(stderr, "hello: %s. %s\n", eyelet_strerror(error), eyelet_why(ep, NULL));
     }
     eyelet_close(ep);
     return error != EYELET_OK;

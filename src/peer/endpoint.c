@@ -296,7 +296,8 @@ int eyelet_process(eyelet_endpoint *ep)
         conn_handle_timeout(c, now_us);
         traffic_flush(c, now_us);
     }
-    /* Setting a timer is dear, and deadlines mostly move away: one that fires too early is cheaper. */
+    /* Setting a timer is dear, and deadlines mostly move away: one that fires too early is cheaper.
+     */
     uint64_t next = next_deadline(ep);
     if (next < ep->armed_us) {
         set_timer(ep, next);

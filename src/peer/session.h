@@ -64,8 +64,8 @@ struct session {
     uint8_t session_key[WIRE_SESSION_KEY_BYTES];
     struct stun_addr bounce[PUNCH_MAX_BOUNCE]; /* those of a family that our sockets have */
     size_t bounce_count;
-    struct keepalive keepalive;
-    uint64_t bare_keepalive_us;
+    struct keepalive keepalive;      /* of the data socket */
+    struct keepalive bare_keepalive; /* plain: nobody else needs to know that address beforehand */
     bool attested;  /* the last keepalive was answered */
     bool announced; /* REGISTERED was said for this registration */
     struct survey survey;

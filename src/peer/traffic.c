@@ -263,7 +263,8 @@ static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
             break;
         case PUNCH_EVENT_PATH_LOST:
             conn->has_path = false;
-            if (conn->link != NULL && conn->path_up) { /* so that backed-off timers leap afterwards */
+            if (conn->link != NULL &&
+                conn->path_up) { /* so that backed-off timers leap afterwards */
                 conn->path_up = false;
                 link_set_path(conn->link, now_us, false, conn->datagram_bytes);
             }

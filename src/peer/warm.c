@@ -54,13 +54,15 @@ static void send_keepalive(struct eyelet_endpoint *ep, uint64_t now_us)
 static void send_bare_keepalive(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
-    uint8_t packet[64], transaction[STUN_TRANSACTION_BYTES];
+    struct keepalive *k = &s->bare_keepalive;
+    uint8_t packet[64];
     struct stun_builder b;
-    s->bare_keepalive_us = now_us + KEEPALIVE_US;
-    identity_random(NULL, transaction, sizeof transaction);
-    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, transaction);
+    const struct stun_addr *to = &s->bounce[k->tries % s->bounce_count];
+    k->next_us = now_us + keepalive_wait_us(k->tries++);
+    identity_random(NULL, k->transaction, sizeof k->transaction);
+    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, k->transaction);
     size_t size = stun_finish(&b);
-    (void)udp_send(&ep->warm[SESSION_BARE], &s->bounce[0], 0, packet, size, size);
+    (void)udp_send(&ep->warm[SESSION_BARE], to, 0, packet, size, size);
 }
 
 static void publish_survey(struct eyelet_endpoint *ep)
@@ -157,15 +159,15 @@ void warm_start(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
     s->attested = false;
-    s->keepalive.tries = 0;
+    s->keepalive.tries = s->bare_keepalive.tries = 0;
     s->keepalive.next_us = UINT64_MAX;
-    s->bare_keepalive_us = UINT64_MAX;
+    s->bare_keepalive.next_us = UINT64_MAX;
     memset(s->reflexive, 0, sizeof s->reflexive);
     memset(&s->profile, 0, sizeof s->profile);
     begin_survey(ep, now_us);
     if (s->bounce_count > 0) {
         send_keepalive(ep, now_us);
-        s->bare_keepalive_us = now_us + KEEPALIVE_US;
+        send_bare_keepalive(ep, now_us);
     }
 }
 
@@ -174,7 +176,7 @@ void warm_stop(struct session *s)
     s->surveying = false;
     s->attested = false;
     s->keepalive.next_us = UINT64_MAX;
-    s->bare_keepalive_us = UINT64_MAX;
+    s->bare_keepalive.next_us = UINT64_MAX;
 }
 
 void warm_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
@@ -183,7 +185,7 @@ void warm_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
     if (now_us >= s->keepalive.next_us) {
         send_keepalive(ep, now_us);
     }
-    if (now_us >= s->bare_keepalive_us) {
+    if (now_us >= s->bare_keepalive.next_us) {
         send_bare_keepalive(ep, now_us);
     }
     step_survey(ep, now_us);
@@ -192,7 +194,7 @@ void warm_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
 uint64_t warm_next_timeout(const struct session *s)
 {
     uint64_t next = s->keepalive.next_us;
-    next = s->bare_keepalive_us < next ? s->bare_keepalive_us : next;
+    next = s->bare_keepalive.next_us < next ? s->bare_keepalive.next_us : next;
     if (s->surveying) {
         uint64_t survey = survey_next_timeout(&s->survey);
         next = survey < next ? survey : next;
@@ -231,6 +233,18 @@ static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us,
     return true;
 }
 
+static bool bare_answer(struct session *s, uint64_t now_us, const struct stun_message *msg)
+{
+    if (s->state != SESSION_UP || msg->type != STUN_BINDING_SUCCESS ||
+        memcmp(msg->transaction, s->bare_keepalive.transaction, STUN_TRANSACTION_BYTES) != 0) {
+        return false;
+    }
+    s->bare_keepalive.tries = 0;
+    s->bare_keepalive.next_us = now_us + KEEPALIVE_US;
+    s->reflexive[SESSION_BARE] = msg->mapped;
+    return true;
+}
+
 bool session_stun(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
                   const struct stun_addr *from, const uint8_t *bytes, size_t size)
 {
@@ -240,6 +254,9 @@ bool session_stun(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
         return false;
     }
     if (socket == PUNCH_DATA_SOCKET && keepalive_answer(ep, now_us, &msg)) {
+        return true;
+    }
+    if (socket == SESSION_BARE && bare_answer(s, now_us, &msg)) {
         return true;
     }
     if (s->surveying && survey_input(&s->survey, now_us, socket, from, &msg)) {
@@ -254,6 +271,7 @@ void session_bare_replaced(struct eyelet_endpoint *ep, uint64_t now_us)
     struct session *s = &ep->session;
     memset(&s->reflexive[SESSION_BARE], 0, sizeof s->reflexive[SESSION_BARE]);
     if (s->state == SESSION_UP && s->bounce_count > 0) {
+        s->bare_keepalive.tries = 0;
         send_bare_keepalive(ep, now_us);
     }
 }
