@@ -59,9 +59,10 @@ struct nat_model_random {
 };
 
 struct nat_model_host {
-    struct stun_addr ip; /* port 0 */
-    uint32_t address;    /* of the pool */
-    uint32_t block;      /* number; UINT32_MAX: none yet */
+    struct stun_addr ip;   /* port 0 */
+    uint32_t address;      /* of the pool */
+    uint32_t block;        /* number; UINT32_MAX: none yet */
+    uint32_t last_port[2]; /* of a sequence in it: UDP, others; 0: not begun */
 };
 
 /* Zero-initialised memory is not a model: call nat_model_init. */
@@ -72,7 +73,7 @@ struct nat_model {
     struct nat_table table;
     struct nat_model_host host[NAT_MODEL_HOSTS];
     uint32_t hosts;
-    uint16_t last_port[2];  /* of a sequence: UDP, others */
+    uint32_t last_port[2];  /* of a sequence: UDP, others */
     uint64_t foreign_at_us; /* when the next one takes a port; 0: not begun */
     uint64_t drops[NAT_MODEL_REASONS];
 };
