@@ -4,8 +4,9 @@
 
 #include "punch/engine.h"
 
-#define INTERVAL_US (5 * SECOND)
-#define EXPIRY_US   (30 * SECOND)
+#define INTERVAL_US    (5 * SECOND)
+#define EXPIRY_US      (30 * SECOND)
+#define FRESH_AFTER_US (3 * SECOND)
 
 static void schedule(struct punch *p)
 {
@@ -40,21 +41,28 @@ void consent_lose(struct punch *p)
     p->first_sent_us = NEVER;
     p->plain_sent = p->link_sent = 0;
     p->nominate_due_us = NEVER;
-    /* Samples of half a minute ago predict nothing: a new fresh socket will be asked for. */
+    /* Samples of half a minute ago predict nothing. But a new fresh socket takes the place of the
+     * old one, whose hole may still be there: it comes after the old pairs have been tried. */
     memset(&p->forecast, 0, sizeof(p->forecast));
+    p->forecast.not_before_us = p->now_us + FRESH_AFTER_US;
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         struct pair *pair = &p->pairs[i];
+        bool guess;
 
         if (!pair->used)
             continue;
-        /* Where the peer has been before, it may be looked for again. */
+        /* Where the peer has been before, it may be looked for again; where it never was, a guess
+         * of then is worth nothing now. */
+        guess = pair->kind == PUNCH_PREDICTED && !pair->heard;
         pair->attested = pair_trusted(pair);
         pair->heard = pair->proven = pair->nominate = false;
         pair->nominated = 0;
         pair->link_copies = 0;
         pair->last_full_us = NEVER;
-        pair->tries_left = pair->kind == PUNCH_PREDICTED ? 2 : UINT8_MAX;
-        pair_begin(p, pair, p->now_us);
+        pair->tries_left = UINT8_MAX;
+        pair->next_us = NEVER;
+        if (!guess)
+            pair_begin(p, pair, p->now_us);
     }
 }
 

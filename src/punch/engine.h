@@ -82,6 +82,7 @@ struct forecast {
     uint64_t plan_due_us;
     struct survey survey;
     uint64_t last_answer_us, decided_us;
+    uint64_t not_before_us; /* no fresh socket until then */
     struct nat_samples mine, theirs;
 };
 
@@ -192,6 +193,7 @@ uint64_t forecast_hold(const struct punch *p); /* plain checks through the NAT w
 uint64_t forecast_next(const struct punch *p);
 
 /* ---- outbox.c ---- */
+bool outbox_blocked(const struct punch *p, unsigned reserve); /* the plain punch has sent enough */
 bool outbox_allows(struct punch *p, const struct stun_addr *to, unsigned reserve);
 void outbox_count(struct punch *p);
 uint64_t outbox_next(const struct punch *p);

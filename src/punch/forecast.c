@@ -6,6 +6,7 @@
 
 #define SURVEY_US    (2 * SECOND)
 #define ENOUGH_US    (100 * MS) /* after two answers, nobody waits longer for the others */
+#define AGAIN_US     SECOND     /* until another try, if nobody answered at all */
 #define BURST_OUT_US (20 * MS)
 #define MAX_TRIES    4
 #define MAX_GUESSES  (2 * NAT_MAX_PREDICTED) /* packets to guessed ports a dial */
@@ -74,8 +75,8 @@ static void want_socket(struct punch *p)
     bool varies = plan_need(&p->profile) == PLAN_NEED_SAMPLES && (p->caller || p->started);
     struct punch_event *event;
 
-    if (p->forecast.wanted || p->bounce_count == 0 || !p->sockets[PUNCH_DATA_SOCKET].open ||
-        (!varies && !poisoned(p)))
+    if (p->forecast.wanted || p->now_us < p->forecast.not_before_us || p->bounce_count == 0 ||
+        !p->sockets[PUNCH_DATA_SOCKET].open || (!varies && !poisoned(p)))
         return;
     p->forecast.wanted = true;
     event = engine_event(p, PUNCH_EVENT_WANT_SOCKET);
@@ -127,6 +128,10 @@ static void take_samples(struct punch *p)
     f->surveying = false;
     survey_samples(&f->survey, PUNCH_FRESH_SOCKET, &f->mine);
     fill_up(p);
+    if (f->mine.count == 0) {
+        f->wanted = f->opened = false;
+        f->not_before_us = p->now_us + AGAIN_US;
+    }
     if (f->mine.count == 0 || !p->caller)
         return;
     event = engine_event(p, PUNCH_EVENT_NOTE);
@@ -341,6 +346,8 @@ uint64_t forecast_next(const struct punch *p)
 {
     uint64_t next, gate, samples;
 
+    if (!over(p) && p->now_us < p->forecast.not_before_us)
+        return p->forecast.not_before_us;
     if (!p->forecast.surveying || over(p))
         return NEVER;
     next = survey_next_timeout(&p->forecast.survey);

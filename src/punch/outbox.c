@@ -30,6 +30,11 @@ static uint64_t blocked_until(const struct punch *p, unsigned reserve)
     return 0;
 }
 
+bool outbox_blocked(const struct punch *p, unsigned reserve)
+{
+    return blocked_until(p, reserve) != 0;
+}
+
 bool outbox_allows(struct punch *p, const struct stun_addr *to, unsigned reserve)
 {
     if (blocked_until(p, reserve) != 0)
@@ -81,7 +86,7 @@ static void schedule_retry(struct punch *p, struct pair *pair)
     else if (pair->tries_left == 0 || (p->state == FAILED && pair->tries > RETRY_GAPS))
         next = NEVER;
     else if (pair->kind == PUNCH_PREDICTED && !pair->heard)
-        next = p->now_us + 100 * MS * pair->tries;
+        next = p->now_us + (pair->tries < 5 ? 100 * MS * pair->tries : RETRY_SLOW_US);
     else if (pair->tries <= RETRY_GAPS)
         next = pair->round_us + retry_us[pair->tries - 1];
     else

@@ -53,6 +53,13 @@ static unsigned burst_left(const struct punch *p)
     return unsent < PLAN_FIRST_BURST - sent ? unsent : PLAN_FIRST_BURST - sent;
 }
 
+/* The callee's answer to the link's first flight goes out with the first burst, unheard. */
+static bool may_go_unheard(const struct punch *p)
+{
+    return !p->caller && p->state == PUNCHING && p->now_us >= p->start_us &&
+           p->now_us >= forecast_hold(p);
+}
+
 size_t punch_routes(struct punch *p, uint64_t now_us,
                     struct punch_pair routes[static PUNCH_MAX_ROUTES])
 {
@@ -68,8 +75,7 @@ size_t punch_routes(struct punch *p, uint64_t now_us,
     if (p->state == FAILED)
         return 0;
     heard = likeliest(p, true, routes, 0) != NULL;
-    if (!heard && (p->caller || p->state != PUNCHING || p->now_us < p->start_us ||
-                   p->now_us < forecast_hold(p)))
+    if (!heard && !may_go_unheard(p))
         return 0;
     while (count < PUNCH_MAX_ROUTES) {
         struct pair *pair = likeliest(p, heard, routes, count);
@@ -96,6 +102,6 @@ bool punch_has_route(struct punch *p, uint64_t now_us)
         return p->state == CONNECTED;
     if (likeliest(p, true, NULL, 0) != NULL)
         return true;
-    return !p->caller && p->state == PUNCHING && p->now_us >= p->start_us &&
+    return may_go_unheard(p) && !outbox_blocked(p, RESERVE_TRIGGERED + burst_left(p)) &&
            likeliest(p, false, NULL, 0) != NULL;
 }

@@ -283,8 +283,12 @@ static void a_predicted_path_is_found_again(void **state)
     net_dial(&net, 25 * MS, 30 * MS, false);
     assert_true(net_run_connected(&net, SECOND));
     net.loss_percent = 100;
-    net_run(&net, 60 * SECOND);
+    net_run(&net, 35 * SECOND);
     assert_false(punch_is_connected(net.host[0].engine));
+    assert_false(punch_is_connected(net.host[1].engine));
+    net.loss_percent = 0;
+    assert_true(net_run_connected(&net, 40 * SECOND));
+
     net_init(&net, NET_NAT_CONE, NET_NAT_STEP_2, 1);
     net_dial(&net, 25 * MS, 30 * MS, false);
     assert_true(net_run_connected(&net, SECOND));
