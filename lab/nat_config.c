@@ -239,6 +239,7 @@ static bool parse_pool(const char *at, const char *end, struct nat_config *c)
     c->pool_arbitrary = begins(&at, ":arbitrary");
     if (!c->pool_arbitrary)
         begins(&at, ":paired");
+    c->pool_arbitrary &= n > 1;
     return at == end;
 }
 
