@@ -30,7 +30,7 @@ struct eyelet_conn *conn_new(struct eyelet_endpoint *ep, const struct identity_i
     return conn;
 }
 
-static void release_socket(struct eyelet_conn *conn, unsigned index)
+void conn_release_socket(struct eyelet_conn *conn, unsigned index)
 {
     struct udp_socket *s = conn->sockets[index];
     conn->sockets[index] = NULL;
@@ -51,7 +51,7 @@ static void stop_punching(struct eyelet_conn *conn)
     conn->path_up = false;
     conn->probe.next_us = UINT64_MAX;
     for (unsigned i = 0; i < PUNCH_MAX_SOCKETS; i++) {
-        release_socket(conn, i);
+        conn_release_socket(conn, i);
     }
     if (conn->ep->unsent.conn == conn) {
         conn->ep->unsent = (struct unsent){0};
@@ -91,12 +91,13 @@ void conn_claim_bare(struct eyelet_conn *conn)
 {
     struct eyelet_endpoint *ep = conn->ep;
     struct udp_socket *warm = &ep->warm[SESSION_BARE];
-    release_socket(conn, PUNCH_DATA_SOCKET);
+    conn_release_socket(conn, PUNCH_DATA_SOCKET);
     struct udp_socket *s = malloc(sizeof *s);
     if (s == NULL) {
         return; /* conn_start_punch finds no socket and says so */
     }
     *s = *warm;
+    conn->bare_public = ep->session.reflexive[SESSION_BARE];
     conn->sockets[PUNCH_DATA_SOCKET] = s;
     endpoint_rewatch(ep, s->fd, false, s);
     if (udp_open(warm) == 0) {
@@ -132,7 +133,9 @@ int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us)
         .random = identity_random,
     };
     memcpy(config.bounce, s->bounce, sizeof config.bounce);
-    if (!conn->bare) {
+    if (conn->bare) {
+        config.profile.public_addr = conn->bare_public;
+    } else {
         conn->sockets[PUNCH_DATA_SOCKET] = &ep->warm[PUNCH_DATA_SOCKET];
     }
     void *memory = malloc(punch_size());
@@ -141,6 +144,10 @@ int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us)
         return EYELET_ERR_MEMORY;
     }
     conn->punch = punch_init(memory, &config, now_us);
+    if (conn->punch == NULL) {
+        free(memory);
+        return EYELET_ERR_MEMORY;
+    }
     conn->state = CONN_PUNCHING;
     struct stun_addr local = local_of(ep, conn->sockets[PUNCH_DATA_SOCKET]);
     punch_add_socket(conn->punch, now_us, PUNCH_DATA_SOCKET, &local);

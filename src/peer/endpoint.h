@@ -56,7 +56,8 @@ struct eyelet_conn {
 
     struct punch *punch;                           /* owned, NULL before PUNCHING */
     struct udp_socket *sockets[PUNCH_MAX_SOCKETS]; /* owned, but for the endpoint's data socket */
-    struct link *link;                             /* owned, NULL for a bare connection */
+    struct stun_addr bare_public; /* of the bare socket that was claimed; none if unknown */
+    struct link *link;            /* owned, NULL for a bare connection */
     bool path_up;
     size_t datagram_bytes;
     struct size_probe probe;
@@ -141,6 +142,8 @@ struct eyelet_conn *conn_new(struct eyelet_endpoint *ep, const struct identity_i
 void conn_destroy(struct eyelet_conn *conn);
 /* Drops what belongs to the role it had: engine, link, sockets. */
 void conn_reset(struct eyelet_conn *conn);
+/* Closes a socket of the connection's own, or lets go of the endpoint's. */
+void conn_release_socket(struct eyelet_conn *conn, unsigned index);
 /* Takes the warm bare socket for this connection; the endpoint opens another one. */
 void conn_claim_bare(struct eyelet_conn *conn);
 int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us);

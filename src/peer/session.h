@@ -66,8 +66,8 @@ struct session {
     size_t bounce_count;
     struct keepalive keepalive;      /* of the data socket */
     struct keepalive bare_keepalive; /* plain: nobody else needs to know that address beforehand */
-    bool attested;  /* the last keepalive was answered */
-    bool announced; /* REGISTERED was said for this registration */
+    bool attested;                   /* the last keepalive was answered */
+    bool announced;                  /* REGISTERED was said for this registration */
     struct survey survey;
     bool surveying;
     bool survey_late; /* its patience has run out: what is known is published */

@@ -218,21 +218,24 @@ static void new_path(struct eyelet_conn *conn, uint64_t now_us, const struct pun
     }
 }
 
+/* The engine may ask for the same one again: it then wants another. */
 static void open_socket(struct eyelet_conn *conn, uint64_t now_us, unsigned index)
 {
     struct eyelet_endpoint *ep = conn->ep;
-    struct udp_socket *s =
-        index < PUNCH_MAX_SOCKETS && conn->sockets[index] == NULL ? calloc(1, sizeof *s) : NULL;
-    if (s == NULL || udp_open(s) != 0) {
+    if (index != PUNCH_DATA_SOCKET && index < PUNCH_MAX_SOCKETS) {
+        conn_release_socket(conn, index);
+        struct udp_socket *s = calloc(1, sizeof *s);
+        if (s != NULL && udp_open(s) == 0) {
+            struct stun_addr local = ep->session.hosts[0];
+            local.port = s->port;
+            (void)endpoint_watch(ep, s->fd, false, s);
+            conn->sockets[index] = s;
+            punch_add_socket(conn->punch, now_us, index, &local);
+            return;
+        }
         free(s);
-        punch_remove_socket(conn->punch, now_us, index);
-        return;
     }
-    (void)endpoint_watch(ep, s->fd, false, s);
-    conn->sockets[index] = s;
-    struct stun_addr local = ep->session.hosts[0];
-    local.port = s->port;
-    punch_add_socket(conn->punch, now_us, index, &local);
+    punch_remove_socket(conn->punch, now_us, index);
 }
 
 static void punching_failed(struct eyelet_conn *conn, const struct punch_event *event)
@@ -344,7 +347,9 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
             break;
         }
         size_t segment;
-        size_t bytes = link_output(conn->link, now_us, ep->tx, sizeof ep->tx, &segment);
+        /* The engine counts each packet that goes to an address not proven yet. */
+        size_t room = conn->has_path ? sizeof ep->tx : LINK_MAX_DATAGRAM_BYTES;
+        size_t bytes = link_output(conn->link, now_us, ep->tx, room, &segment);
         if (bytes == 0 || !send_batch(conn, now_us, bytes, segment)) {
             break;
         }
