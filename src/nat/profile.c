@@ -301,6 +301,8 @@ const char *nat_allocation_text(enum nat_allocation a)
         return "sequential";
     case NAT_ALLOCATION_OTHER:
         return "other";
+    case NAT_ALLOCATION_BLOCK:
+        return "port block";
     case NAT_ALLOCATION_UNKNOWN:
         break;
     }

@@ -25,6 +25,7 @@ enum nat_allocation {
     NAT_ALLOCATION_PRESERVING = 1, /* public port == private port */
     NAT_ALLOCATION_SEQUENTIAL = 2, /* consecutive mappings differ by step */
     NAT_ALLOCATION_OTHER = 3,      /* neither: random, as far as could be seen */
+    NAT_ALLOCATION_BLOCK = 4, /* without order, but within one block of ports: see block_ports */
 };
 
 enum nat_pooling {
@@ -33,13 +34,26 @@ enum nat_pooling {
     NAT_POOLING_MANY = 2, /* several public addresses: a pool */
 };
 
-/* Reserved for what later probes learn; part of the profile from the start so that the wire
- * format and every consumer know the field. */
+/* RFC 4787, 5. */
 enum nat_filtering {
     NAT_FILTERING_UNKNOWN = 0,
     NAT_FILTERING_ENDPOINT_INDEPENDENT = 1,
     NAT_FILTERING_ADDRESS_DEPENDENT = 2,
     NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT = 3,
+};
+
+/* What an unsolicited packet does that comes before our own: on Linux routers that accept packets
+ * to themselves it takes the public port away from the local flow (the INPUT ACCEPT trap). */
+enum nat_early {
+    NAT_EARLY_UNKNOWN = 0,
+    NAT_EARLY_HARMLESS = 1,
+    NAT_EARLY_POISONOUS = 2,
+};
+
+enum nat_hairpin { /* RFC 4787, 6 */
+                   NAT_HAIRPIN_UNKNOWN = 0,
+                   NAT_HAIRPIN_NO = 1,
+                   NAT_HAIRPIN_YES = 2,
 };
 
 /* One answer of a bounce server, in the order in which the requests were *sent*. */
@@ -57,7 +71,14 @@ struct nat_profile {
     enum nat_allocation allocation;
     enum nat_pooling pooling;
     enum nat_filtering filtering;
-    int32_t step;                 /* ports between consecutive mappings; only for SEQUENTIAL */
+    enum nat_early early;
+    enum nat_hairpin hairpin;
+    int32_t step;                /* ports between consecutive mappings; only for SEQUENTIAL */
+    uint32_t foreign_per_1000_s; /* mappings that others take, only for SEQUENTIAL; from samples */
+    uint32_t block_ports;        /* size of the block, only for BLOCK */
+    uint16_t block_first;        /* its first port */
+    uint16_t lifetime_s;         /* of an idle mapping, at least; 0: unknown */
+    uint8_t opener_ttl; /* just enough to leave our outermost NAT; 0: unknown. Own use only */
     struct stun_addr public_addr; /* of the data socket (socket 0) as seen last; none if unknown */
     uint8_t endpoints_seen;       /* distinct bounce endpoints that answered */
 };

@@ -8,7 +8,9 @@
 #include "rendezvous/wire_rules.h"
 #include "rendezvous/wire_text.h"
 
-#define MAX_STEP 65535
+#define MAX_STEP    65535
+#define MAX_FOREIGN 1000000 /* a thousand mappings a second */
+#define PORTS       65536u
 
 static uint32_t known_or_zero(uint32_t value, uint32_t largest)
 {
@@ -19,10 +21,17 @@ static void tidy_profile(bool *present, wire_Profile *profile)
 {
     *present = true;
     profile->mapping = known_or_zero(profile->mapping, NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT);
-    profile->allocation = known_or_zero(profile->allocation, NAT_ALLOCATION_OTHER);
+    profile->allocation = known_or_zero(profile->allocation, NAT_ALLOCATION_BLOCK);
     profile->pooling = known_or_zero(profile->pooling, NAT_POOLING_MANY);
     profile->filtering =
         known_or_zero(profile->filtering, NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT);
+    profile->early = known_or_zero(profile->early, NAT_EARLY_POISONOUS);
+    profile->hairpin = known_or_zero(profile->hairpin, NAT_HAIRPIN_YES);
+    profile->foreign_per_1000_s = known_or_zero(profile->foreign_per_1000_s, MAX_FOREIGN);
+    profile->lifetime_s = known_or_zero(profile->lifetime_s, UINT16_MAX);
+    if (profile->block_ports > PORTS || profile->block_first > PORTS - profile->block_ports) {
+        profile->block_ports = profile->block_first = 0;
+    }
     if (profile->step < -MAX_STEP || profile->step > MAX_STEP) {
         profile->step = 0;
     }
@@ -184,6 +193,12 @@ void wire_from_profile(const struct nat_profile *p, wire_Profile *out)
         .allocation = (uint32_t)p->allocation,
         .pooling = (uint32_t)p->pooling,
         .filtering = (uint32_t)p->filtering,
+        .early = (uint32_t)p->early,
+        .hairpin = (uint32_t)p->hairpin,
+        .foreign_per_1000_s = p->foreign_per_1000_s,
+        .block_ports = p->block_ports,
+        .block_first = p->block_first,
+        .lifetime_s = p->lifetime_s,
         .step = p->step,
         .endpoints_seen = p->endpoints_seen,
     };
@@ -199,6 +214,12 @@ void wire_to_profile(const wire_Profile *in, struct nat_profile *out)
         .allocation = (enum nat_allocation)known.allocation,
         .pooling = (enum nat_pooling)known.pooling,
         .filtering = (enum nat_filtering)known.filtering,
+        .early = (enum nat_early)known.early,
+        .hairpin = (enum nat_hairpin)known.hairpin,
+        .foreign_per_1000_s = known.foreign_per_1000_s,
+        .block_ports = known.block_ports,
+        .block_first = (uint16_t)known.block_first,
+        .lifetime_s = (uint16_t)known.lifetime_s,
         .step = known.step,
         .endpoints_seen = (uint8_t)known.endpoints_seen,
     };

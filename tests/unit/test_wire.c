@@ -498,9 +498,15 @@ static void unknown_profile_values_become_unknown(void **state)
     const char *why;
     wire_ToMediator msg = complete(), out;
     msg.body.holepunching_complete.mine = (wire_Profile){.mapping = 5,
-                                                         .allocation = 4,
+                                                         .allocation = 5,
                                                          .pooling = UINT32_MAX,
                                                          .filtering = 4,
+                                                         .early = 3,
+                                                         .hairpin = 3,
+                                                         .foreign_per_1000_s = UINT32_MAX,
+                                                         .block_ports = 1024,
+                                                         .block_first = 65000,
+                                                         .lifetime_s = 65536,
                                                          .step = INT32_MIN,
                                                          .endpoints_seen = 1000};
     size_t size = wire_encode_to_mediator(&msg, bytes, sizeof(bytes));
@@ -512,6 +518,12 @@ static void unknown_profile_values_become_unknown(void **state)
     assert_int_equal(mine->filtering, 0);
     assert_int_equal(mine->step, 0);
     assert_int_equal(mine->endpoints_seen, 255);
+    assert_int_equal(mine->early, 0);
+    assert_int_equal(mine->hairpin, 0);
+    assert_int_equal(mine->foreign_per_1000_s, 0);
+    assert_int_equal(mine->block_ports, 0);
+    assert_int_equal(mine->block_first, 0);
+    assert_int_equal(mine->lifetime_s, 0);
 }
 
 static void a_missing_part_is_an_empty_one(void **state)
