@@ -56,7 +56,8 @@ bool queue_put(struct queue *q, uint64_t due_ns, unsigned link, const uint8_t *b
     uint8_t *copy = malloc(size ? size : 1);
     if (!copy)
         return false;
-    memcpy(copy, bytes, size);
+    if (size)
+        memcpy(copy, bytes, size);
     q->heap[q->count] = (struct queue_packet){
         .due_ns = due_ns, .order = q->order++, .link = link, .size = size, .bytes = copy};
     rise(q, q->count++);
