@@ -8,7 +8,7 @@
 
 /* Small pieces are gathered so that the disk sees large writes. */
 #define GATHER_BYTES (1 << 20)
-#define DIRECT_BYTES (128 << 10)
+#define DIRECT_BYTES (32 << 10)
 
 struct pending {
     char *name;
