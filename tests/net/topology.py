@@ -12,6 +12,7 @@ died can be found and removed. docs/lab.md draws and explains it.
 """
 
 import ctypes
+import glob
 import os
 import re
 import shutil
@@ -34,14 +35,16 @@ class Failed(Exception):
 
 
 def run(*command, check=True, **options):
-    """A command that must succeed; its output."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    """A command that must succeed; its output. Ctrl-C on the terminal is for us, not for it."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                          **options)
     if check and done.returncode != 0:
         raise Failed(f"{' '.join(command)}: {done.stdout.strip()}")
     return done.stdout
 
 
 def _die_with_parent():
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -69,6 +72,14 @@ def sweep():
     for name, pid in namespaces():
         if not os.path.exists(f"/proc/{pid}"):
             remove_namespace(name)
+    for folder in glob.glob(os.path.join(tempfile.gettempdir(), f"{PREFIX}-net-*-*")):
+        if not os.path.exists(f"/proc/{folder.split('-')[-2]}"):
+            remove_folder(folder)
+
+
+def remove_folder(folder):
+    run("umount", os.path.join(folder, "tmpfs"), check=False)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def why_not():
@@ -254,7 +265,7 @@ class Topology:
 
     def _build(self):
         sweep()
-        self.directory = tempfile.mkdtemp(prefix="eyelet-net-")
+        self.directory = tempfile.mkdtemp(prefix=f"{PREFIX}-net-{os.getpid()}-")
         self._add("med")
         for nat in self.kinds:
             self._nat(nat)
@@ -266,6 +277,15 @@ class Topology:
         self._host("b", "nat_a" if self.same_lan else "nat_b", 1)
 
     def close(self):
+        """Removes everything, undisturbed by a second Ctrl-C."""
+        stops = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, stops)
+        try:
+            self._remove()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _remove(self):
         for process in reversed(self.processes):
             process.signal(signal.SIGKILL)
         for process in self.processes:
@@ -274,8 +294,7 @@ class Topology:
             remove_namespace(self.ns(name))
         self.made, self.processes = [], []
         if self.directory:
-            run("umount", "-R", os.path.join(self.directory, "tmpfs"), check=False)
-            shutil.rmtree(self.directory, ignore_errors=True)
+            remove_folder(self.directory)
 
     # ---- using ----
 
