@@ -159,3 +159,44 @@ def test_datagrams_get_no_more_than_they_bring(programs):
         assert answered < sent / 2, f"{answered} answers to {sent} datagrams"
         assert mediator.running()
         assert os.path.exists(f"/proc/{mediator.popen.pid}")
+
+
+def crooked(programs, name):
+    """A sender that offers a file under this name. What the receiver says, and what it wrote, anywhere."""
+    with programs.net() as net:
+        net.mediator()
+        caller, callee = net.peer("a"), net.peer("b")
+        recv = receive(net, callee, caller, net.path("outer", "in"))
+        sender = net.start("a", [programs.helper("eyelet-crooked"), caller.config("key"), MEDIATOR[0],
+                                 caller.config("known_mediators"), callee.id, name], "crooked")
+        assert sender.wait(30) == 0, sender.err()
+        recv.stop()
+        found = [os.path.join(folder, file) for folder, _, files in os.walk(net.path("outer")) for file in files]
+        assert not found, found
+        assert not os.path.exists("/tmp/eyelet-crooked-file")
+        assert "\x1b" not in recv.err() and b"\x1b" not in recv.out(), recv.err()
+        return int(sender.out())
+
+
+NAME_REFUSED = 1
+
+
+def test_offered_name_that_climbs(programs):
+    assert crooked(programs, "../climbed") == NAME_REFUSED
+
+
+def test_offered_name_that_climbs_later(programs):
+    assert crooked(programs, "deep/../../climbed") == NAME_REFUSED
+
+
+def test_offered_name_that_is_absolute(programs):
+    assert crooked(programs, "/tmp/eyelet-crooked-file") == NAME_REFUSED
+
+
+def test_offered_name_with_terminal_escapes(programs):
+    assert crooked(programs, "x\x1b[2J\x1b]0;owned\x07y") == NAME_REFUSED
+
+
+def test_file_with_a_wrong_hash(programs):
+    """It never takes its place."""
+    crooked(programs, "innocent")
