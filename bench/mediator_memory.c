@@ -2,7 +2,7 @@
 /* What a registered idle peer costs in eyeletd: starts it, registers many peers over real TLS
  * sessions, waits until all are idle, and compares memory before and after.
  *
- *   mediator_memory EYELETD [PEERS]
+ *   eyelet-mediator-memory EYELETD [PEERS]
  *
  * User memory is the daemon's own (Pss of /proc/PID/smaps_rollup). Kernel memory is what sockets
  * and files are made of (/proc/slabinfo) and the buffers of TCP; both ends of each connection live
@@ -159,7 +159,7 @@ int main(int argc, char **argv)
     int status = EXIT_FAILURE;
 
     if (argc < 2 || argc > 3 || count == 0 || count > BENCH_MOST_PEERS) {
-        fprintf(stderr, "usage: mediator_memory EYELETD [PEERS]\n");
+        fprintf(stderr, "usage: eyelet-mediator-memory EYELETD [PEERS]\n");
         return 2;
     }
     getrlimit(RLIMIT_NOFILE, &allowed);

@@ -16,12 +16,13 @@
 #include "mediator/session.h"
 #include "mediator/sockets.h"
 
-#define SERVER_TICK_MS          250
-#define SERVER_ENDING_US        (2u * 1000000u)
-#define SERVER_ACCEPTS          64 /* a turn */
-#define SERVER_LIMIT_SLOTS      4096
-#define SERVER_FDS_OF_ITS_OWN   64
-#define SERVER_READY_LINE_BYTES 1024
+#define SERVER_TICK_MS             250
+#define SERVER_ENDING_US           (2u * 1000000u)
+#define SERVER_ACCEPTS             64 /* a turn */
+#define SERVER_FD_WARNING_EVERY_US (10u * 1000000u)
+#define SERVER_LIMIT_SLOTS         4096
+#define SERVER_FDS_OF_ITS_OWN      64
+#define SERVER_READY_LINE_BYTES    1024
 
 static struct attested *server_find_attested(void *context, uint64_t session_id)
 {
@@ -70,7 +71,8 @@ static void server_turn_away(struct server *server, int listener)
 {
     struct stun_addr from, local;
 
-    log_warn(&server->log, "out of file descriptors, connections are turned away");
+    if (limit_take_every(&server->fd_warnings, SERVER_FD_WARNING_EVERY_US, 1, server_now_us()))
+        log_warn(&server->log, "out of file descriptors, connections are turned away");
     close(server->spare_fd);
     int fd = sockets_accept(listener, &from, &local);
     if (fd >= 0)

@@ -50,6 +50,7 @@ struct server {
     uv_signal_t signals[3];
     struct server_listener listeners[SERVER_MAX_LISTENERS];
     size_t listener_count;
+    struct limit_bucket fd_warnings;
     int spare_fd; /* given up for a moment to turn a connection away when there are no more */
     struct bounce_io *bounce;
 

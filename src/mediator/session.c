@@ -319,6 +319,7 @@ bool session_send(struct session *session, const wire_FromMediator *msg)
     if (error != CHANNEL_OK) {
         log_info(&session->server->log, "%s: dropped, cannot be told anything (%d)",
                  session_short_id(session, name), error);
+        sockets_abandon(channel_fd(session->channel));
         session_drop(session);
         return false;
     }

@@ -13,6 +13,7 @@
 #define SOCKETS_KEEP_PROBES     3
 #define SOCKETS_USER_TIMEOUT_MS 30000
 #define SOCKETS_UDP_BUFFER      (1 << 20)
+#define SOCKETS_TCP_BUFFER      (32 << 10) /* the kernel doubles it for its own needs */
 
 static void sockets_set(int fd, int level, int name, int value)
 {
@@ -138,12 +139,22 @@ int sockets_accept(int listener, struct stun_addr *from, struct stun_addr *local
 
 void sockets_tune_session(int fd)
 {
+    /* Without these the kernel would hold megabytes for a client that does not read. */
+    sockets_set(fd, SOL_SOCKET, SO_SNDBUF, SOCKETS_TCP_BUFFER);
+    sockets_set(fd, SOL_SOCKET, SO_RCVBUF, SOCKETS_TCP_BUFFER);
     sockets_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     sockets_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, SOCKETS_USER_TIMEOUT_MS);
     sockets_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     sockets_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, SOCKETS_KEEP_IDLE_S);
     sockets_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, SOCKETS_KEEP_INTERVAL_S);
     sockets_set(fd, IPPROTO_TCP, TCP_KEEPCNT, SOCKETS_KEEP_PROBES);
+}
+
+void sockets_abandon(int fd)
+{
+    struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
 uint32_t sockets_rtt_us(int fd)

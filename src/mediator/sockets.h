@@ -19,8 +19,12 @@ int sockets_bind_udp(struct stun_addr *addr);
 
 /* The next connection, or -1 with errno set. */
 int sockets_accept(int listener, struct stun_addr *from, struct stun_addr *local);
-/* Dials are small and urgent, and a peer that vanished must not stay for hours. */
+/* Dials are small and urgent, a peer that vanished must not stay for hours, and one that does not
+ * read must not fill the memory of the kernel. */
 void sockets_tune_session(int fd);
+/* Closing will throw away what is unsent, which the kernel would otherwise keep trying to deliver.
+ */
+void sockets_abandon(int fd);
 /* Smallest round trip that the kernel has measured lately on this TCP connection; 0 = unknown. */
 uint32_t sockets_rtt_us(int fd);
 

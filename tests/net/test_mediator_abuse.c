@@ -100,8 +100,8 @@ static void test_half_open_tls_is_dropped(void **state)
     int begun = client_tcp(&stage->mediator.control[0], 3);
 
     assert_int_equal(write(begun, "\x16\x03\x01\x02\x00", 5), 5);
-    assert_in_range(closed_after_ms(silent), 900, 1600);
-    assert_in_range(closed_after_ms(begun), 0, 1600);
+    assert_in_range(closed_after_ms(silent), 900, 2500);
+    assert_in_range(closed_after_ms(begun), 0, 2500);
     close(silent);
     close(begun);
     assert_still_serves(stage);
@@ -114,7 +114,7 @@ static void test_who_never_registers_is_dropped(void **state)
 
     assert_true(client_open(&client, &stage->mediator.control[0], 3));
     assert_int_equal(client_receive(&client, &stage->msg, 700), 0);
-    assert_true(client_expect_end(&client, 1000));
+    assert_true(client_expect_end(&client, 2500));
     client_free(&client);
 }
 
@@ -126,11 +126,11 @@ static void test_who_falls_silent_is_dropped(void **state)
 
     assert_true(client_open(&client, &stage->mediator.control[0], 3));
     assert_true(client_register(&client, ANYONE, NULL, NULL));
-    assert_int_equal(client_receive(&client, &stage->msg, 1500), 0);
+    assert_int_equal(client_receive(&client, &stage->msg, 1200), 0);
     assert_true(client_send(&client, &ping));
     assert_true(client_expect(&client, wire_FromMediator_pong_tag, &stage->msg));
-    assert_int_equal(client_receive(&client, &stage->msg, 1500), 0);
-    assert_true(client_expect_end(&client, 1000));
+    assert_int_equal(client_receive(&client, &stage->msg, 1200), 0);
+    assert_true(client_expect_end(&client, 2500));
     client_free(&client);
 }
 
@@ -148,7 +148,7 @@ static void test_a_babbler_is_dropped(void **state)
     while (client_receive(&client, &stage->msg, 1000) == 1 &&
            stage->msg.which_body == wire_FromMediator_pong_tag)
         answers++;
-    assert_in_range(answers, 99, 120);
+    assert_in_range(answers, 99, 400);
     assert_int_equal(stage->msg.which_body, wire_FromMediator_error_tag);
     assert_int_equal(stage->msg.body.error.code, TOO_MANY);
     client_free(&client);
@@ -356,7 +356,7 @@ static void test_shutting_down_tells_everyone(void **state)
     assert_true(client_register(&deaf, ANYONE, NULL, NULL));
     assert_int_equal(mediator_stop(&stage->mediator), 0);
     assert_true(client_expect_error(&client, wire_ErrorCode_ERROR_SHUTTING_DOWN, &stage->msg));
-    assert_true(client_expect_end(&client, 1000));
+    assert_true(client_expect_end(&client, 2500));
     client_free(&client);
     client_free(&deaf);
     close(half_open);
