@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Both ends of a file transfer against any bytes: nothing may appear outside the target folder. The
- * first byte chooses the end and how the rest is cut into pieces. */
+ * first byte chooses the end, how the rest is cut into pieces, and whether the greeting is there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -56,7 +56,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
     return 0;
 }
 
-static void fuzz_receiver(const char *root, const uint8_t *data, size_t size, size_t piece)
+static void fuzz_receiver(const char *root, const uint8_t *data, size_t size, size_t piece,
+                          bool greet)
 {
     struct folder folder;
     char path[64];
@@ -66,7 +67,12 @@ static void fuzz_receiver(const char *root, const uint8_t *data, size_t size, si
     }
     struct receiver *r = receiver_new(&folder, on_received, NULL);
     const uint8_t *out;
+    uint8_t greeting[TRANSFER_HEAD_BYTES + TRANSFER_HELLO_BYTES];
+    struct transfer_hello hello = {(uint32_t)piece, 1000};
     bool ok = true;
+    if (greet) {
+        ok = receiver_input(r, greeting, transfer_build_hello(greeting, &hello));
+    }
     while (ok && size > 0) {
         size_t n = size < piece ? size : piece;
         ok = receiver_input(r, data, n);
@@ -123,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1 || !mkdtemp(root)) {
         return 0;
     }
-    size_t piece = (size_t)(data[0] >> 1) + 1;
+    size_t piece = (size_t)(data[0] >> 2) + 1;
     if (data[0] & 1) {
         if (!make_tree(root, &tree)) {
             abort();
@@ -131,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_sender(&tree, data + 1, size - 1, piece);
         tree_free(&tree);
     } else {
-        fuzz_receiver(root, data + 1, size - 1, piece);
+        fuzz_receiver(root, data + 1, size - 1, piece, (data[0] & 2) != 0);
     }
     if (nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0 || rmdir(root) != 0) {
         abort();

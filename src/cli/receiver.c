@@ -415,7 +415,7 @@ const char *receiver_why(const struct receiver *r)
 
 size_t receiver_output(const struct receiver *r, const uint8_t **data)
 {
-    *data = r->out + r->out_start;
+    *data = r->out ? r->out + r->out_start : NULL;
     return r->out_end - r->out_start;
 }
 

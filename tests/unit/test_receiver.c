@@ -182,6 +182,8 @@ static bool feed_end(struct world *w, const void *data, size_t bytes)
 static void a_file_takes_its_place(void **state)
 {
     struct world *w = *state;
+    const uint8_t *answers;
+    assert_int_equal(receiver_output(w->receiver, &answers), 0);
     assert_true(feed_hello(w, 1, 5));
     assert_true(feed_offer(w, TRANSFER_KIND_FILE, "a/b/c", 5));
     assert_true(feed_data(w, "he", 2));
