@@ -48,8 +48,8 @@ static bool ipv4_deserves_answer(const uint8_t *packet, size_t size)
     return size > header && (packet[header] == 8 || packet[header] == 0);
 }
 
-static size_t time_exceeded_v4(uint8_t *out, const uint8_t *packet, size_t size,
-                               const struct hop_addr *router)
+static size_t answer_v4(uint8_t *out, const uint8_t *packet, size_t size,
+                        const struct hop_addr *router, uint8_t type, uint8_t code)
 {
     if (!ipv4_deserves_answer(packet, size))
         return 0;
@@ -67,14 +67,15 @@ static size_t time_exceeded_v4(uint8_t *out, const uint8_t *packet, size_t size,
     memcpy(out + 16, packet + 12, 4);
     put_checksum(out + 10, sum_words(0, out, IPV4_HEADER));
     uint8_t *icmp = out + IPV4_HEADER;
-    icmp[0] = 11;
+    icmp[0] = type;
+    icmp[1] = code;
     memcpy(icmp + ICMP_HEADER, packet, quoted);
     put_checksum(icmp + 2, sum_words(0, icmp, ICMP_HEADER + quoted));
     return total;
 }
 
-static size_t time_exceeded_v6(uint8_t *out, const uint8_t *packet, size_t size,
-                               const struct hop_addr *router)
+static size_t answer_v6(uint8_t *out, const uint8_t *packet, size_t size,
+                        const struct hop_addr *router, uint8_t type, uint8_t code)
 {
     if (packet[6] == IPPROTO_ICMPV6 && (size <= IPV6_HEADER || packet[IPV6_HEADER] < 128))
         return 0;
@@ -90,7 +91,8 @@ static size_t time_exceeded_v6(uint8_t *out, const uint8_t *packet, size_t size,
     memcpy(out + 8, router->ip, 16);
     memcpy(out + 24, packet + 8, 16);
     uint8_t *icmp = out + IPV6_HEADER;
-    icmp[0] = 3;
+    icmp[0] = type;
+    icmp[1] = code;
     memcpy(icmp + ICMP_HEADER, packet, quoted);
     uint32_t sum = sum_words((uint32_t)(IPPROTO_ICMPV6 + body), out + 8, 32);
     put_checksum(icmp + 2, sum_words(sum, icmp, body));
@@ -179,6 +181,16 @@ size_t hop_time_exceeded(uint8_t out[static HOP_REPLY_BYTES], const uint8_t *pac
     bool v6 = packet[0] >> 4 == 6;
     if (router->bytes != (v6 ? 16 : 4))
         return 0;
-    return v6 ? time_exceeded_v6(out, packet, size, router)
-              : time_exceeded_v4(out, packet, size, router);
+    return v6 ? answer_v6(out, packet, size, router, 3, 0)
+              : answer_v4(out, packet, size, router, 11, 0);
+}
+
+size_t hop_port_unreachable(uint8_t out[static HOP_REPLY_BYTES], const uint8_t *packet, size_t size,
+                            const struct hop_addr *router)
+{
+    bool v6 = packet[0] >> 4 == 6;
+    if (router->bytes != (v6 ? 16 : 4))
+        return 0;
+    return v6 ? answer_v6(out, packet, size, router, 1, 4)
+              : answer_v4(out, packet, size, router, 3, 3);
 }

@@ -36,5 +36,8 @@ bool hop_age(uint8_t *packet);
  * (it was itself an ICMP error or a later fragment, or router is of the other family). */
 size_t hop_time_exceeded(uint8_t out[static HOP_REPLY_BYTES], const uint8_t *packet, size_t size,
                          const struct hop_addr *router);
+/* The same, about a packet to a port where nobody is. */
+size_t hop_port_unreachable(uint8_t out[static HOP_REPLY_BYTES], const uint8_t *packet, size_t size,
+                            const struct hop_addr *router);
 
 #endif

@@ -19,7 +19,7 @@
 
 enum { NAT_MODEL_ICMP = 1, NAT_MODEL_TCP = 6, NAT_MODEL_UDP = 17, NAT_MODEL_ICMP6 = 58 };
 
-/* ICMP echo: the identifier is the port on both sides. */
+/* ICMP echo: the identifier is the port of the inside host, and the remote's port is 0. */
 struct nat_model_packet {
     struct stun_addr src, dst;
     uint8_t protocol;

@@ -31,7 +31,7 @@ static int set_up(const char *device)
     return error;
 }
 
-static int open_here(const char *device, const char **step)
+int tun_open_here(const char *device, const char **step)
 {
     *step = "open /dev/net/tun";
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -67,7 +67,7 @@ int tun_open(const char *netns, const char *device, const char **step)
         if (setns(theirs, CLONE_NEWNET) < 0) {
             fd = -errno;
         } else {
-            fd = open_here(device, step);
+            fd = tun_open_here(device, step);
             if (setns(ours, CLONE_NEWNET) < 0) {
                 *step = "come back from the namespace";
                 int error = -errno;

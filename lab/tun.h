@@ -8,4 +8,7 @@
  * what failed. The calling thread is in its own namespace again afterwards. */
 int tun_open(const char *netns, const char *device, const char **step);
 
+/* The same in the namespace where the calling thread is. */
+int tun_open_here(const char *device, const char **step);
+
 #endif
