@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "nat/profile.h"
 
-#include "nat/stride.h"
+#include "nat/allocation.h"
 
 /* The observations that can be compared with each other, still in the order of sending. */
 struct evidence {
@@ -154,21 +154,6 @@ static enum nat_mapping find_mapping(const struct evidence *e)
     return judge(&all);
 }
 
-/* The first observation of each mapping: what the NAT has allocated, in order. */
-static void take_mappings(const struct evidence *e, struct evidence *out)
-{
-    out->count = 0;
-    for (size_t i = 0; i < e->count; i++) {
-        bool known = false;
-
-        for (size_t j = 0; j < out->count && !known; j++)
-            known = same_socket(e->obs[i], out->obs[j]) &&
-                    stun_addr_equal(&e->obs[i]->mapped, &out->obs[j]->mapped);
-        if (!known)
-            out->obs[out->count++] = e->obs[i];
-    }
-}
-
 static enum nat_pooling find_pooling(const struct evidence *e)
 {
     bool twice = false;
@@ -180,76 +165,6 @@ static enum nat_pooling find_pooling(const struct evidence *e)
                  !stun_addr_equal(&e->obs[i]->server, &e->obs[0]->server);
     }
     return twice ? NAT_POOLING_ONE : NAT_POOLING_UNKNOWN;
-}
-
-static bool any_successor(const struct nat_observation *a, const struct nat_observation *b)
-{
-    (void)a;
-    (void)b;
-    return true;
-}
-
-static bool same_public_ip(const struct nat_observation *a, const struct nat_observation *b)
-{
-    return stun_addr_same_ip(&a->mapped, &b->mapped);
-}
-
-/* The stride over each mapping and the one before it that drew from the same counter. */
-static struct nat_stride stride_of(const struct evidence *mappings,
-                                   bool (*same_counter)(const struct nat_observation *a,
-                                                        const struct nat_observation *b))
-{
-    struct nat_stride stride = {0};
-
-    for (size_t i = 1; i < mappings->count; i++) {
-        for (size_t j = i; j-- > 0;) {
-            if (!same_counter(mappings->obs[i], mappings->obs[j]))
-                continue;
-            nat_stride_add(&stride, mappings->obs[j]->mapped.port, mappings->obs[i]->mapped.port);
-            break;
-        }
-    }
-    return stride;
-}
-
-/* Some NATs count once, some per public address, some upwards from each socket's own port. A
- * single pair is believed only of the first kind: with three kinds to choose from, chance would
- * have it too easy. */
-static int32_t find_step(const struct evidence *mappings)
-{
-    struct nat_stride stride = stride_of(mappings, any_successor);
-    int32_t step = nat_stride_step(&stride);
-
-    if (step != 0)
-        return step;
-    stride = stride_of(mappings, same_public_ip);
-    if (nat_stride_support(&stride) >= 2 && nat_stride_step(&stride) != 0)
-        return nat_stride_step(&stride);
-    stride = stride_of(mappings, same_socket);
-    return nat_stride_support(&stride) >= 2 ? nat_stride_step(&stride) : 0;
-}
-
-static void find_allocation(const struct evidence *e, struct nat_profile *out)
-{
-    struct evidence mappings;
-    size_t preserved = 0;
-    bool dependent = out->mapping == NAT_MAPPING_ADDRESS_DEPENDENT ||
-                     out->mapping == NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-
-    take_mappings(e, &mappings);
-    for (size_t i = 0; i < mappings.count; i++)
-        preserved += mappings.obs[i]->mapped.port == mappings.obs[i]->local.port;
-    if (mappings.count > 0 && preserved == mappings.count) {
-        out->allocation = NAT_ALLOCATION_PRESERVING;
-        return;
-    }
-    if (mappings.count < 2)
-        return;
-    /* Local ports are random, so one preserved port among others is no accident: this NAT counts
-     * only if it counts on from there, and that shows only where it maps a socket repeatedly. */
-    if (preserved == 0 || dependent)
-        out->step = find_step(&mappings);
-    out->allocation = out->step != 0 ? NAT_ALLOCATION_SEQUENTIAL : NAT_ALLOCATION_OTHER;
 }
 
 void nat_profile_from(const struct nat_observation *obs, size_t count, struct nat_profile *out)
@@ -267,44 +182,10 @@ void nat_profile_from(const struct nat_observation *obs, size_t count, struct na
     }
     out->mapping = find_mapping(&e);
     out->pooling = find_pooling(&e);
-    find_allocation(&e, out);
+    nat_allocation_find(e.obs, e.count, out);
 }
 
 bool nat_profile_is_consistent(const struct nat_profile *p)
 {
     return p->mapping == NAT_MAPPING_NONE || p->mapping == NAT_MAPPING_ENDPOINT_INDEPENDENT;
-}
-
-const char *nat_mapping_text(enum nat_mapping m)
-{
-    switch (m) {
-    case NAT_MAPPING_NONE:
-        return "none";
-    case NAT_MAPPING_ENDPOINT_INDEPENDENT:
-        return "endpoint-independent";
-    case NAT_MAPPING_ADDRESS_DEPENDENT:
-        return "address-dependent";
-    case NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT:
-        return "address-and-port-dependent";
-    case NAT_MAPPING_UNKNOWN:
-        break;
-    }
-    return "unknown";
-}
-
-const char *nat_allocation_text(enum nat_allocation a)
-{
-    switch (a) {
-    case NAT_ALLOCATION_PRESERVING:
-        return "preserving";
-    case NAT_ALLOCATION_SEQUENTIAL:
-        return "sequential";
-    case NAT_ALLOCATION_OTHER:
-        return "other";
-    case NAT_ALLOCATION_BLOCK:
-        return "port block";
-    case NAT_ALLOCATION_UNKNOWN:
-        break;
-    }
-    return "unknown";
 }

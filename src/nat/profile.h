@@ -62,9 +62,10 @@ struct nat_observation {
     struct stun_addr local;  /* its own address and port on the interface */
     struct stun_addr server; /* whom it asked */
     struct stun_addr mapped; /* what the server saw */
+    uint64_t sent_us;        /* when it was asked; 0: not known */
 };
 
-#define NAT_MAX_OBSERVATIONS 32
+#define NAT_MAX_OBSERVATIONS 40
 
 struct nat_profile {
     enum nat_mapping mapping;
@@ -75,13 +76,16 @@ struct nat_profile {
     enum nat_hairpin hairpin;
     int32_t step;                /* ports between consecutive mappings; only for SEQUENTIAL */
     uint32_t foreign_per_1000_s; /* mappings that others take, only for SEQUENTIAL; from samples */
-    uint32_t block_ports;        /* size of the block, only for BLOCK */
+    uint32_t block_ports;        /* size of the block, only for BLOCK; 0 otherwise */
     uint16_t block_first;        /* its first port */
     uint16_t lifetime_s;         /* of an idle mapping, at least; 0: unknown */
     uint8_t opener_ttl; /* just enough to leave our outermost NAT; 0: unknown. Own use only */
     struct stun_addr public_addr; /* of the data socket (socket 0) as seen last; none if unknown */
     uint8_t endpoints_seen;       /* distinct bounce endpoints that answered */
 };
+
+#define NAT_BURST_US 200000u
+#define NAT_RATE_US  400000u
 
 /* At most NAT_MAX_OBSERVATIONS are looked at. With none, everything is unknown.
  *
@@ -101,7 +105,12 @@ struct nat_profile {
  * 64, on the ring 1024..65535: sequential, the step being their common divisor, so that mappings
  * of others in between do no harm; one jump back is a range that started over, if three distances
  * stand against it. If not over all mappings, then over those of each public address, or of each
- * socket. Two mappings and none of these: other. One mapping that did not keep its port: unknown.
+ * socket. Where the times of sending are known, mappings more than NAT_BURST_US apart are not
+ * consecutive. NAT_BLOCK_MAPPINGS or more mappings within one block of ports (block.h): block. Two
+ * mappings and none of these: other. One mapping that did not keep its port: unknown.
+ *
+ * foreign_per_1000_s: what a sequence advanced by beyond our own mappings, over the time from the
+ * first to the last of them; 0 also if that was less than NAT_RATE_US.
  *
  * pooling: unknown until at least two endpoints, or an endpoint and two sockets, have been heard.
  */
@@ -112,5 +121,9 @@ bool nat_profile_is_consistent(const struct nat_profile *p);
 
 const char *nat_mapping_text(enum nat_mapping m);       /* "endpoint-independent", ... */
 const char *nat_allocation_text(enum nat_allocation a); /* "preserving", ... */
+const char *nat_filtering_text(enum nat_filtering f);   /* "endpoint-independent", ... */
+const char *nat_pooling_text(enum nat_pooling p);       /* "one address", "several addresses" */
+const char *nat_early_text(enum nat_early e);           /* "harmless", "poisonous" */
+const char *nat_hairpin_text(enum nat_hairpin h);       /* "no", "yes" */
 
 #endif
