@@ -69,6 +69,8 @@ bool survey_output(struct survey *s, uint64_t now_us, unsigned *socket, struct s
         *size = stun_finish(&b);
         if (*size == 0)
             return false;
+        if (s->asked[i].sent == 0)
+            s->asked[i].first_sent_us = now_us;
         *socket = s->asked[i].q.socket;
         *to = s->asked[i].q.server;
         s->asked[i].next_us =
@@ -118,6 +120,7 @@ size_t survey_observations(const struct survey *s, struct nat_observation *out, 
             .local = s->asked[i].q.local,
             .server = s->asked[i].q.server,
             .mapped = s->asked[i].mapped,
+            .sent_us = s->asked[i].first_sent_us,
         };
     }
     return count;

@@ -23,7 +23,7 @@ struct survey {
         struct survey_question q;
         uint8_t transaction[STUN_TRANSACTION_BYTES];
         struct stun_addr mapped; /* none until answered */
-        uint64_t next_us;
+        uint64_t next_us, first_sent_us;
         uint8_t sent;
     } asked[SURVEY_MAX_QUESTIONS];
     size_t count;
