@@ -178,7 +178,8 @@ typedef struct eyelet_dial_options {
 
 /* Begins a dial; works also before registration is complete (it is sent when it can be). options
  * may be NULL. When both sides dial each other at once, both calls end in the one connection that
- * survives. EYELET_OK, _ARGUMENT, _MEMORY, or _STATE (a dial to this peer is already on its way).
+ * survives. EYELET_OK, _ARGUMENT, _MEMORY, or _STATE (a connection with this peer is already being
+ * made, by our dial or by its own that EYELET_EVENT_INCOMING has told of).
  */
 EYELET_API int eyelet_dial(eyelet_endpoint *ep, const eyelet_id *peer,
                            const eyelet_dial_options *options, eyelet_conn **out);

@@ -105,6 +105,7 @@ int64_t link_stream_open(struct link *link)
         return LINK_ERR_MEMORY;
     }
     (void)ngtcp2_conn_set_stream_user_data(link->conn, id, stream);
+    stream_set_ready(&link->streams, stream, true); /* so that the peer hears of it at once */
     return id;
 }
 

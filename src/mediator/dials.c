@@ -143,7 +143,7 @@ uint64_t dials_note(const struct dials *dials, struct dials_entry *entry, uint64
     enum dials_side side;
 
     if (entry->state != DIALS_LIVE || !dials_side_of(entry, session_id, &side) ||
-        entry->ended[DIALS_CALLER] || entry->ended[DIALS_CALLEE] ||
+        (entry->ended[DIALS_CALLER] && entry->ended[DIALS_CALLEE]) ||
         entry->notes[side] >= dials->notes)
         return 0;
     entry->notes[side]++;

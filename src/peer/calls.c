@@ -6,6 +6,8 @@
 
 #include "peer/endpoint.h"
 
+#define BARE_MARGIN_US 3000
+
 static struct eyelet_conn *find_dial(struct eyelet_endpoint *ep, const pb_byte_t *dial_id)
 {
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
@@ -102,8 +104,11 @@ static void send_get_peer(struct eyelet_conn *conn)
     if (conn->bare) {
         conn_claim_bare(conn);
     }
-    if (session_send(ep, &msg) == EYELET_OK) {
+    int sent = session_send(ep, &msg);
+    if (sent == EYELET_OK) {
         conn->state = CONN_CALLING;
+    } else if (sent == EYELET_ERR_LIMIT) {
+        conn_fail(conn, EYELET_ERR_LIMIT, "too much is waiting for the mediator: call again later");
     }
 }
 
@@ -118,14 +123,17 @@ int calls_dial(struct eyelet_conn *conn, uint64_t now_us)
     return EYELET_OK;
 }
 
-/* Dials are idempotent: after a new session the same one is sent again if nobody has answered it.
- */
+/* A dial that nobody has answered is made anew after a new session: mediator and callee would take
+ * the same one for a replay. */
 void calls_session_up(struct eyelet_endpoint *ep, uint64_t now_us)
 {
-    (void)now_us;
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
         if (c->state == CONN_CALLING) {
+            conn_reset(c);
             c->state = CONN_NEW;
+            if (!prepare_offer(c, now_us)) {
+                conn_fail(c, EYELET_ERR_MEMORY, "the call could not be prepared again");
+            }
         }
     }
 }
@@ -165,11 +173,21 @@ static void refuse(struct eyelet_conn *conn, wire_RefuseReason reason, const cha
 
 void eyelet_refuse(eyelet_conn *conn, const char *text)
 {
+    text = text != NULL ? text : "";
     if (conn->incoming && conn->state != CONN_ENDED) {
-        refuse(conn, wire_RefuseReason_REFUSE_NOT_AUTHORISED, text != NULL ? text : "");
+        refuse(conn, wire_RefuseReason_REFUSE_NOT_AUTHORISED, text);
+        traffic_close(conn, endpoint_now_us(), CONN_REFUSED_CODE, text);
         conn_report(conn, wire_Outcome_OUTCOME_REFUSED);
     }
     conn_destroy(conn);
+}
+
+void calls_give_up(struct eyelet_conn *conn)
+{
+    if (conn->state == CONN_PUNCHING) {
+        refuse(conn, wire_RefuseReason_REFUSE_CLOSED, "given up");
+        conn_report(conn, wire_Outcome_OUTCOME_FAILED);
+    }
 }
 
 /* The bare socket's addresses are not in what the mediator has cached: they follow at once. */
@@ -204,6 +222,13 @@ static struct eyelet_conn *crossing_dial(struct eyelet_endpoint *ep, const struc
     return NULL;
 }
 
+/* The caller of a bare connection learns where to send its openers only from our note. */
+static uint64_t opener_due_us(const struct eyelet_conn *conn, const wire_PeerCoord *msg)
+{
+    uint64_t note_us = msg->path_rtt_us / 2 + BARE_MARGIN_US;
+    return conn->bare && note_us > msg->opener_due_us ? note_us : msg->opener_due_us;
+}
+
 static bool begin_callee(struct eyelet_conn *conn, uint64_t now_us, const wire_PeerCoord *msg)
 {
     if (dial_derive(&conn->offer, &conn->keys) != DIAL_OK) {
@@ -228,7 +253,7 @@ static bool begin_callee(struct eyelet_conn *conn, uint64_t now_us, const wire_P
         return false;
     }
     conn_add_candidates(conn, now_us, &msg->coordinates);
-    punch_start(conn->punch, now_us, now_us + msg->opener_due_us);
+    punch_start(conn->punch, now_us, now_us + opener_due_us(conn, msg));
     return true;
 }
 
@@ -294,6 +319,7 @@ static void incoming_call(struct eyelet_endpoint *ep, uint64_t now_us, const wir
         }
         if (ours->held != NULL) {
             *ours->held = *msg;
+            accept_call(ep, msg); /* after the second that ours may take, it would be too late */
         }
         gnutls_memset(&offer, 0, sizeof offer);
         return;
@@ -304,7 +330,7 @@ static void incoming_call(struct eyelet_endpoint *ep, uint64_t now_us, const wir
         endpoint_log(ep, EYELET_LOG_WARN, "a call was refused: %s", dial_strerror(error));
         accept_call(ep, msg);
         refuse_stale(ep, now_us, &offer, error);
-    } else if (ours != NULL) {
+    } else if (ours != NULL && ours->bare == (offer.flight_bytes == 0)) {
         accept_call(ep, msg);
         turn_around(ours, now_us, msg, &offer);
     } else {
@@ -352,6 +378,10 @@ void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Pe
 
 static void refused(struct eyelet_conn *conn, const wire_Refuse *r)
 {
+    if (r->reason == wire_RefuseReason_REFUSE_CLOSED) {
+        conn_fail(conn, EYELET_ERR_CLOSED, "the peer gave up before a path was found");
+        return;
+    }
     conn_report(conn, wire_Outcome_OUTCOME_REFUSED);
     conn_fail(conn, EYELET_ERR_REFUSED, "the peer refused the call%s%s", r->text[0] ? ": " : "",
               r->text);
@@ -374,7 +404,7 @@ void calls_note(struct eyelet_endpoint *ep, uint64_t now_us, const wire_DialNote
         return;
     }
     if (note.which_body == wire_Note_refuse_tag) {
-        if (conn->caller && conn->state < CONN_OPEN) {
+        if (conn->state < CONN_OPEN) {
             refused(conn, &note.body.refuse);
         }
     } else if (conn->punch != NULL && note.which_body == wire_Note_candidates_tag) {
@@ -402,7 +432,6 @@ void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *
         if (dial_unseal(&ep->self, held->dial_id.bytes, &conn->peer, held->sealed.bytes,
                         held->sealed.size, &offer) == DIAL_OK &&
             dial_guard_admit(ep->guard, &conn->peer, offer.timestamp_us) == DIAL_OK) {
-            accept_call(ep, held);
             turn_around(conn, now_us, held, &offer);
             free(held);
             return;

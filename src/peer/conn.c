@@ -106,7 +106,7 @@ void conn_claim_bare(struct eyelet_conn *conn)
     session_bare_replaced(ep, endpoint_now_us());
 }
 
-static struct stun_addr local_of(const struct eyelet_endpoint *ep, const struct udp_socket *s)
+struct stun_addr conn_local_address(const struct eyelet_endpoint *ep, const struct udp_socket *s)
 {
     struct stun_addr local = stun_addr_v4(0, 0, 0, 0, s->port);
     if (ep->session.host_count > 0) {
@@ -149,7 +149,7 @@ int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us)
         return EYELET_ERR_MEMORY;
     }
     conn->state = CONN_PUNCHING;
-    struct stun_addr local = local_of(ep, conn->sockets[PUNCH_DATA_SOCKET]);
+    struct stun_addr local = conn_local_address(ep, conn->sockets[PUNCH_DATA_SOCKET]);
     punch_add_socket(conn->punch, now_us, PUNCH_DATA_SOCKET, &local);
     return EYELET_OK;
 }

@@ -58,10 +58,17 @@ int eyelet_dial(eyelet_endpoint *ep, const eyelet_id *peer, const eyelet_dial_op
         memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     }
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        if (!c->incoming && c->state < CONN_OPEN &&
-            memcmp(c->peer.bytes, peer->bytes, sizeof peer->bytes) == 0) {
+        if (c->state >= CONN_OPEN || memcmp(c->peer.bytes, peer->bytes, sizeof peer->bytes) != 0) {
+            continue;
+        }
+        if (!c->incoming || (c->news & CONN_NEWS_INCOMING) == 0 || c->bare != o.bare_socket) {
             return EYELET_ERR_STATE;
         }
+        c->incoming =
+            false; /* the peer was faster, and nobody has been told yet: this is the one */
+        c->news &= ~(unsigned)CONN_NEWS_INCOMING;
+        *out = c;
+        return EYELET_OK;
     }
     uint64_t now_us = endpoint_now_us();
     struct eyelet_conn *conn = conn_new(ep, (const struct identity_id *)peer, now_us);
@@ -90,6 +97,7 @@ void eyelet_conn_close(eyelet_conn *conn, uint64_t code, const char *text)
     }
     conn->goodbye_code = code;
     snprintf(conn->goodbye, sizeof conn->goodbye, "%s", text != NULL ? text : "");
+    calls_give_up(conn);
     conn->goodbye_us = conn->state == CONN_OPEN ? endpoint_now_us() + CONN_GOODBYE_US : 0;
     conn->state = CONN_ENDING;
     endpoint_wake(conn->ep);
@@ -101,6 +109,7 @@ void eyelet_conn_free(eyelet_conn *conn)
         return;
     }
     if (conn->state < CONN_ENDED) {
+        calls_give_up(conn);
         traffic_close(conn, endpoint_now_us(), conn->goodbye_code, conn->goodbye);
     }
     conn_destroy(conn);
@@ -159,6 +168,7 @@ int eyelet_take_socket(eyelet_conn *conn, struct sockaddr_storage *peer, socklen
     struct udp_socket *s = conn->sockets[conn->pair.socket];
     int fd = s->fd;
     endpoint_unwatch(conn->ep, fd);
+    udp_make_plain(s);
     s->fd = -1;
     *peer_bytes = udp_sockaddr(&conn->pair.remote, peer);
     conn_end(conn);

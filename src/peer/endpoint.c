@@ -239,8 +239,7 @@ int eyelet_timeout_ms(const eyelet_endpoint *ep)
     return ms > INT32_MAX ? INT32_MAX : (int)ms;
 }
 
-/* An event may be left over from a socket that an earlier event of the same batch has closed. */
-static bool is_open_socket(const struct eyelet_endpoint *ep, const struct udp_socket *s)
+bool endpoint_has_socket(const struct eyelet_endpoint *ep, const struct udp_socket *s)
 {
     bool found = s == &ep->warm[PUNCH_DATA_SOCKET] || s == &ep->warm[SESSION_BARE];
     for (const struct eyelet_conn *c = ep->conns; c != NULL && !found; c = c->next) {
@@ -264,8 +263,8 @@ static void ready(struct eyelet_endpoint *ep, const struct epoll_event *e, uint6
         session_ready(ep, now_us);
     } else {
         struct udp_socket *s = e->data.ptr;
-        if (!is_open_socket(ep, s)) {
-            return;
+        if (!endpoint_has_socket(ep, s)) {
+            return; /* left over: an earlier event of the same batch has closed it */
         }
         if ((e->events & EPOLLOUT) != 0) {
             endpoint_rewatch(ep, s->fd, false, s);

@@ -14,6 +14,7 @@
 #define CONN_MAX_PER_EP   4096
 #define ENDPOINT_TX_BYTES LINK_MAX_BATCH_BYTES
 #define ENDPOINT_DIAL_US  15000000u
+#define CONN_REFUSED_CODE 0x6579656c /* of a link that was refused after all; "eyel" */
 #define CONN_GOODBYE_US                                                                            \
     5000000u /* how long a close waits for what was written to be acknowledged */
 
@@ -122,6 +123,8 @@ void endpoint_log(const struct eyelet_endpoint *ep, enum eyelet_log_level level,
 int endpoint_watch(struct eyelet_endpoint *ep, int fd, bool writing, void *whom);
 void endpoint_rewatch(struct eyelet_endpoint *ep, int fd, bool writing, void *whom);
 void endpoint_unwatch(struct eyelet_endpoint *ep, int fd);
+/* False for one that has been closed meanwhile. */
+bool endpoint_has_socket(const struct eyelet_endpoint *ep, const struct udp_socket *s);
 /* process must run soon, although no descriptor is ready. */
 void endpoint_wake(struct eyelet_endpoint *ep);
 
@@ -131,6 +134,8 @@ void calls_announced(struct eyelet_endpoint *ep);
 void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoord *msg);
 void calls_note(struct eyelet_endpoint *ep, uint64_t now_us, const wire_DialNote *msg);
 void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *msg);
+/* Tells the other side that this dial is given up. */
+void calls_give_up(struct eyelet_conn *conn);
 /* Sends a note over the dial channel of a connection. */
 void calls_send_note(struct eyelet_conn *conn, const wire_Note *note);
 /* Begins a dial: seals it, and sends it if there is a session. */
@@ -146,6 +151,8 @@ void conn_reset(struct eyelet_conn *conn);
 void conn_release_socket(struct eyelet_conn *conn, unsigned index);
 /* Takes the warm bare socket for this connection; the endpoint opens another one. */
 void conn_claim_bare(struct eyelet_conn *conn);
+/* The address of a socket on its interface, as far as it is known. */
+struct stun_addr conn_local_address(const struct eyelet_endpoint *ep, const struct udp_socket *s);
 int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us);
 void conn_add_candidates(struct eyelet_conn *conn, uint64_t now_us, const wire_Coordinates *coord);
 void conn_fail(struct eyelet_conn *conn, int error, const char *format, ...)

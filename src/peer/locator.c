@@ -138,8 +138,10 @@ enum pin_result locator_check_pin(const char *path, const struct locator *l,
         result = identity_equal(key, pinned) ? PIN_MATCH : PIN_MISMATCH;
     } else {
         char id[IDENTITY_TEXT_BYTES];
+        bool is_cut = fseek(file, -1, SEEK_END) == 0 && fgetc(file) != '\n'; /* edited by hand */
         fseek(file, 0, SEEK_END);
-        if (fprintf(file, "%s %s\n", name, identity_text(key, id)) < 0 || fflush(file) != 0) {
+        if (fprintf(file, "%s%s %s\n", is_cut ? "\n" : "", name, identity_text(key, id)) < 0 ||
+            fflush(file) != 0) {
             result = PIN_IO_ERROR;
         }
     }

@@ -122,6 +122,7 @@ static void connect_next(struct eyelet_endpoint *ep, uint64_t now_us)
             continue;
         }
         s->state = SESSION_CONNECTING;
+        s->was_told = false;
         s->deadline_us = now_us + CONNECT_US;
         (void)endpoint_watch(ep, fd, true, s);
         return;
@@ -271,6 +272,7 @@ static bool handle(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *f
             }
             say(s, EYELET_ERR_MEDIATOR, "the mediator %s says: %s", name_of(s, name),
                 msg->body.error.text);
+            s->was_told = true;
             if (msg->body.error.code == wire_ErrorCode_ERROR_REPLACED) {
                 /* Another program has our key; fighting over it would only starve both. */
                 s->failures = 7;
@@ -290,6 +292,10 @@ static void channel_failed(struct eyelet_endpoint *ep, uint64_t now_us)
     struct session *s = &ep->session;
     char name[LOCATOR_NAME_BYTES];
     bool connecting = s->state == SESSION_CONNECTING;
+    if (s->was_told) { /* the mediator has said why it hangs up */
+        fail(ep, now_us);
+        return;
+    }
     say(s, EYELET_ERR_MEDIATOR,
         connecting ? "the mediator %s cannot be reached: %s"
                    : "the session with mediator %s ended: %s",
@@ -430,8 +436,9 @@ int session_send(struct eyelet_endpoint *ep, const wire_ToMediator *msg)
         return EYELET_ERR_MEDIATOR;
     }
     size_t size = wire_encode_to_mediator(msg, frame, sizeof frame);
-    if (size == 0 || channel_send(s->channel, frame, size) != CHANNEL_OK) {
-        return EYELET_ERR_MEDIATOR;
+    int error = size != 0 ? channel_send(s->channel, frame, size) : CHANNEL_ERR_FRAME;
+    if (error != CHANNEL_OK) {
+        return error == CHANNEL_ERR_QUEUE_FULL ? EYELET_ERR_LIMIT : EYELET_ERR_MEDIATOR;
     }
     endpoint_rewatch(ep, channel_fd(s->channel), channel_wants_write(s->channel), s);
     return EYELET_OK;

@@ -34,10 +34,11 @@ enum session_state {
     SESSION_STOPPED,
 };
 
-/* A UDP keepalive that waits for its answer. */
+/* UDP keepalives that wait for their answer: a late answer to an earlier try counts as well. */
+#define KEEPALIVE_TRIES 8
 struct keepalive {
     uint64_t sequence;
-    uint8_t transaction[STUN_TRANSACTION_BYTES];
+    uint8_t transactions[KEEPALIVE_TRIES][STUN_TRANSACTION_BYTES]; /* of the last tries */
     uint64_t next_us;
     unsigned tries; /* without an answer, since the last one that had one */
 };
@@ -79,6 +80,7 @@ struct session {
     struct stun_addr hosts[4];
     size_t host_count;
 
+    bool was_told;                 /* in this session the mediator has said an error */
     uint64_t ping_us, pong_due_us; /* pong_due_us 0: none is outstanding */
     uint64_t round_trip_us;        /* of the control connection, 0: not known */
     int error;                     /* enum eyelet_error of the last failure */
@@ -100,7 +102,8 @@ uint64_t session_next_timeout(const struct eyelet_endpoint *ep);
 bool session_stun(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
                   const struct stun_addr *from, const uint8_t *bytes, size_t size);
 
-/* EYELET_OK, or EYELET_ERR_MEDIATOR while there is no session. */
+/* EYELET_OK, EYELET_ERR_MEDIATOR while there is no session, or EYELET_ERR_LIMIT: it does not read.
+ */
 int session_send(struct eyelet_endpoint *ep, const wire_ToMediator *msg);
 /* Says again who we are, after a change. Nothing happens while there is no session. */
 void session_publish(struct eyelet_endpoint *ep);

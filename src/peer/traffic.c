@@ -116,6 +116,9 @@ void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_soc
         }
         if (ep->last_heard != NULL) {
             traffic_flush(ep->last_heard, now_us); /* acknowledgements must not wait for the rest */
+            if (!endpoint_has_socket(ep, s)) {
+                break;
+            }
         }
     }
 }
@@ -127,6 +130,9 @@ void traffic_start_size_probe(struct eyelet_conn *conn, uint64_t now_us)
     conn->datagram_bytes = LINK_MIN_DATAGRAM_BYTES;
     if (conn->link == NULL) {
         return;
+    }
+    if (conn->path_up) { /* what the last path carried, this one may swallow */
+        link_set_path(conn->link, now_us, true, conn->datagram_bytes);
     }
     conn->probe.pair = conn->pair;
     conn->probe.tries = 0;
@@ -226,8 +232,7 @@ static void open_socket(struct eyelet_conn *conn, uint64_t now_us, unsigned inde
         conn_release_socket(conn, index);
         struct udp_socket *s = calloc(1, sizeof *s);
         if (s != NULL && udp_open(s) == 0) {
-            struct stun_addr local = ep->session.hosts[0];
-            local.port = s->port;
+            struct stun_addr local = conn_local_address(ep, s);
             (void)endpoint_watch(ep, s->fd, false, s);
             conn->sockets[index] = s;
             punch_add_socket(conn->punch, now_us, index, &local);
@@ -297,7 +302,8 @@ static void flush_engine(struct eyelet_conn *conn, uint64_t now_us)
 }
 
 /* False: the socket is full, and the batch is kept. */
-static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, size_t bytes, size_t segment)
+static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *batch,
+                       size_t bytes, size_t segment)
 {
     struct eyelet_endpoint *ep = conn->ep;
     struct punch_pair routes[PUNCH_MAX_ROUTES];
@@ -307,8 +313,8 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, size_t bytes, 
         if (s == NULL) {
             continue;
         }
-        int error = udp_send(s, &routes[i].remote, 0, ep->tx, bytes, segment);
-        if (error == EAGAIN && count == 1) {
+        int error = udp_send(s, &routes[i].remote, 0, batch, bytes, segment);
+        if (error == EAGAIN && count == 1 && batch == ep->tx) {
             ep->unsent = (struct unsent){
                 .conn = conn, .pair = routes[i], .bytes = bytes, .segment_bytes = segment};
             endpoint_rewatch(ep, s->fd, true, s);
@@ -342,6 +348,9 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
         link_set_path(conn->link, now_us, up, conn->datagram_bytes);
     }
     for (int round = 0; up && ep->unsent.bytes == 0; round++) {
+        if (!conn->has_path && !punch_has_route(conn->punch, now_us)) {
+            break; /* the budget of unproven addresses is used up for now */
+        }
         if (round == OUTPUT_ROUNDS) {
             endpoint_wake(ep);
             break;
@@ -350,7 +359,7 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
         /* The engine counts each packet that goes to an address not proven yet. */
         size_t room = conn->has_path ? sizeof ep->tx : LINK_MAX_DATAGRAM_BYTES;
         size_t bytes = link_output(conn->link, now_us, ep->tx, room, &segment);
-        if (bytes == 0 || !send_batch(conn, now_us, bytes, segment)) {
+        if (bytes == 0 || !send_batch(conn, now_us, ep->tx, bytes, segment)) {
             break;
         }
     }
@@ -358,6 +367,7 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
 
 void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, const char *text)
 {
+    uint8_t packet[LINK_MAX_DATAGRAM_BYTES];
     size_t segment;
     if (conn->link == NULL) {
         return;
@@ -367,10 +377,9 @@ void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, con
     if (!conn->path_up || conn->punch == NULL) {
         return;
     }
-    conn->ep->unsent = (struct unsent){0};
-    size_t bytes = link_output(conn->link, now_us, conn->ep->tx, sizeof conn->ep->tx, &segment);
+    size_t bytes = link_output(conn->link, now_us, packet, sizeof packet, &segment);
     for (int copy = 0; bytes > 0 && copy < GOODBYE_COPIES; copy++) {
-        (void)send_batch(conn, now_us, bytes, segment);
+        (void)send_batch(conn, now_us, packet, bytes, segment);
     }
 }
 
@@ -381,6 +390,10 @@ static void link_ended(struct eyelet_conn *conn)
     switch (r->kind) {
     case LINK_CLOSE_LOCAL:
     case LINK_CLOSE_PEER:
+        if (r->kind == LINK_CLOSE_PEER && r->code == CONN_REFUSED_CODE) {
+            conn_fail(conn, EYELET_ERR_REFUSED, "the peer refused the call: %s", r->text);
+            break;
+        }
         snprintf(conn->why, sizeof conn->why, "%s", r->text);
         conn_end(conn);
         break;

@@ -85,6 +85,12 @@ void udp_close(struct udp_socket *s)
     }
 }
 
+void udp_make_plain(const struct udp_socket *s)
+{
+    set_int(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+    set_int(s->fd, IPPROTO_UDP, UDP_GRO, 0);
+}
+
 static int send_once(struct udp_socket *s, const struct sockaddr_storage *to, socklen_t to_bytes,
                      unsigned ttl, const uint8_t *bytes, size_t size, size_t segment_bytes)
 {

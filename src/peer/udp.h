@@ -20,6 +20,9 @@ struct udp_socket {
 int udp_open(struct udp_socket *out);
 void udp_close(struct udp_socket *s); /* fd -1 afterwards; a closed one is fine */
 
+/* Back to what a socket is like when it is new: one datagram a call, fragments allowed. */
+void udp_make_plain(const struct udp_socket *s);
+
 /* Sends size bytes as datagrams of segment_bytes (the last may be shorter). ttl 0: the default.
  * 0 or an errno. On EAGAIN nothing was sent. */
 int udp_send(struct udp_socket *s, const struct stun_addr *to, unsigned ttl, const uint8_t *bytes,

@@ -19,6 +19,22 @@ static uint64_t keepalive_wait_us(unsigned tries)
     return waits[tries < last ? tries : last];
 }
 
+static uint8_t *new_transaction(struct keepalive *k)
+{
+    uint8_t *transaction = k->transactions[k->tries % KEEPALIVE_TRIES];
+    identity_random(NULL, transaction, STUN_TRANSACTION_BYTES);
+    return transaction;
+}
+
+static bool is_answer(const struct keepalive *k, const struct stun_message *msg)
+{
+    bool found = false;
+    for (size_t i = 0; i < KEEPALIVE_TRIES; i++) {
+        found = found || memcmp(msg->transaction, k->transactions[i], STUN_TRANSACTION_BYTES) == 0;
+    }
+    return found && msg->type == STUN_BINDING_SUCCESS;
+}
+
 static void hex(const uint8_t *bytes, size_t count, char *text)
 {
     for (size_t i = 0; i < count; i++) {
@@ -32,11 +48,11 @@ static void send_keepalive(struct eyelet_endpoint *ep, uint64_t now_us)
     uint8_t packet[160];
     char username[2 * WIRE_SESSION_ID_BYTES + 1];
     struct stun_builder b;
+    const uint8_t *transaction = new_transaction(&s->keepalive);
     s->keepalive.sequence++;
     s->keepalive.next_us = now_us + keepalive_wait_us(s->keepalive.tries++);
-    identity_random(NULL, s->keepalive.transaction, sizeof s->keepalive.transaction);
     hex(s->session_id, sizeof s->session_id, username);
-    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, s->keepalive.transaction);
+    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, transaction);
     stun_add_bytes(&b, STUN_USERNAME, username, strlen(username));
     stun_add_u64(&b, STUN_EYELET_SEQUENCE, s->keepalive.sequence);
     stun_add_integrity_sha256(&b, s->session_key, sizeof s->session_key);
@@ -58,9 +74,9 @@ static void send_bare_keepalive(struct eyelet_endpoint *ep, uint64_t now_us)
     uint8_t packet[64];
     struct stun_builder b;
     const struct stun_addr *to = &s->bounce[k->tries % s->bounce_count];
+    const uint8_t *transaction = new_transaction(k);
     k->next_us = now_us + keepalive_wait_us(k->tries++);
-    identity_random(NULL, k->transaction, sizeof k->transaction);
-    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, k->transaction);
+    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, transaction);
     size_t size = stun_finish(&b);
     (void)udp_send(&ep->warm[SESSION_BARE], to, 0, packet, size, size);
 }
@@ -160,6 +176,10 @@ void warm_start(struct eyelet_endpoint *ep, uint64_t now_us)
     struct session *s = &ep->session;
     s->attested = false;
     s->keepalive.tries = s->bare_keepalive.tries = 0;
+    /* Nothing was asked yet: nobody must be able to guess what would count as an answer. */
+    identity_random(NULL, &s->keepalive.transactions[0][0], sizeof s->keepalive.transactions);
+    identity_random(NULL, &s->bare_keepalive.transactions[0][0],
+                    sizeof s->bare_keepalive.transactions);
     s->keepalive.next_us = UINT64_MAX;
     s->bare_keepalive.next_us = UINT64_MAX;
     memset(s->reflexive, 0, sizeof s->reflexive);
@@ -211,8 +231,7 @@ static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us,
                              const struct stun_message *msg)
 {
     struct session *s = &ep->session;
-    if (s->state != SESSION_UP || msg->type != STUN_BINDING_SUCCESS ||
-        memcmp(msg->transaction, s->keepalive.transaction, STUN_TRANSACTION_BYTES) != 0) {
+    if (s->state != SESSION_UP || !is_answer(&s->keepalive, msg)) {
         return false;
     }
     if (!stun_integrity_sha256_ok(msg, s->session_key, sizeof s->session_key)) {
@@ -235,8 +254,7 @@ static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us,
 
 static bool bare_answer(struct session *s, uint64_t now_us, const struct stun_message *msg)
 {
-    if (s->state != SESSION_UP || msg->type != STUN_BINDING_SUCCESS ||
-        memcmp(msg->transaction, s->bare_keepalive.transaction, STUN_TRANSACTION_BYTES) != 0) {
+    if (s->state != SESSION_UP || !is_answer(&s->bare_keepalive, msg)) {
         return false;
     }
     s->bare_keepalive.tries = 0;

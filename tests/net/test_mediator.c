@@ -276,7 +276,10 @@ static void test_notes_pass_both_ways_up_to_the_bound(void **state)
     complete.body.holepunching_complete.outcome = wire_Outcome_OUTCOME_DIRECT;
     assert_true(client_send(&stage->callee, &complete));
     assert_true(client_note(&stage->callee, 1, 100));
-    assert_true(client_expect_error(&stage->callee, NO_SUCH_DIAL, &stage->msg));
+    assert_true(client_expect(&stage->caller, DIAL_NOTE, &stage->msg));
+    assert_true(client_send(&stage->caller, &complete));
+    assert_true(client_note(&stage->caller, 1, 101));
+    assert_true(client_expect_error(&stage->caller, NO_SUCH_DIAL, &stage->msg));
 }
 
 static void test_a_dial_id_serves_once(void **state)

@@ -88,9 +88,10 @@ static void test_each_side_ends_once(void **state)
     assert_true(dials_end(dial, CALLEE, &side));
     assert_int_equal(side, DIALS_CALLEE);
     assert_false(dials_end(dial, CALLEE, &side));
-    assert_int_equal(dials_note(dials, dial, CALLER), 0);
+    assert_int_equal(dials_note(dials, dial, CALLER), CALLEE);
     assert_true(dials_end(dial, CALLER, &side));
     assert_int_equal(side, DIALS_CALLER);
+    assert_int_equal(dials_note(dials, dial, CALLER), 0);
     dials_free(dials);
 }
 
