@@ -35,7 +35,7 @@ static const struct netfilter_kind kinds[] = {
     {"nf-ports-random", MASQUERADE_PORTS("masquerade to :20480-21503 random") INPUT("drop"),
      "the same --random: a port for each remote out of 1024"},
     {"nf-cone",
-     MASQUERADE("masquerade") "table ip dnat { chain pre { type nat hook prerouting priority "
+     MASQUERADE("masquerade") "table ip fullcone { chain pre { type nat hook prerouting priority "
                               "-100; iifname \"wan\" meta l4proto udp dnat to $HOST; }; }\n",
      "full cone: all UDP is forwarded to the first host"},
     {"nf-blocked",

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* eyelet-lab-peer: one dial in a lab, from cold programs to what came of it.
+ *   eyelet-lab-peer id KEY_FILE                                   prints its ID
+ *   eyelet-lab-peer echo KEY_FILE MEDIATOR KNOWN_MEDIATORS        says "ready", answers anyone
+ *   eyelet-lab-peer call KEY_FILE MEDIATOR KNOWN_MEDIATORS PEER WARM_MS LIMIT_MS
+ * The caller registers, waits WARM_MS, dials, sends a byte, and goes on until it has both the echo
+ * and a direct path, or LIMIT_MS are over. It prints one line of JSON: "result" (direct, relayed,
+ * failed), "ms" (to the first direct path, or to the echo if there is none), "echo_ms", ... */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <jansson.h>
+
+#include "eyelet.h"
+
+struct call {
+    eyelet_endpoint *ep;
+    eyelet_conn *conn;
+    int64_t stream;
+    double begun_ms, path_ms, direct_ms, connected_ms, echo_ms; /* since the dial; 0: not yet */
+    char first_kind[8], local[16];
+    bool closed;
+    int error;
+};
+
+static double now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static int fail(const eyelet_endpoint *ep, const char *what, int error)
+{
+    fprintf(stderr, "eyelet-lab-peer: %s: %s: %s\n", what, eyelet_strerror(error),
+            eyelet_why(ep, NULL));
+    return 1;
+}
+
+static bool wait_registered(eyelet_endpoint *ep)
+{
+    eyelet_event event;
+    int error;
+    do {
+        error = eyelet_wait(ep, 15000, &event);
+    } while (error == EYELET_OK && event.kind != EYELET_EVENT_REGISTERED);
+    if (error < 0)
+        fail(ep, "cannot register", error);
+    return error == EYELET_OK;
+}
+
+static void echo_stream(eyelet_conn *conn, int64_t stream)
+{
+    uint8_t data[4096];
+    ssize_t got;
+    while ((got = eyelet_stream_read(conn, stream, data, sizeof(data))) > 0)
+        eyelet_stream_write(conn, stream, data, (size_t)got);
+    if (got == 0)
+        eyelet_stream_finish(conn, stream);
+}
+
+static int serve(eyelet_endpoint *ep)
+{
+    eyelet_event event;
+    int error = eyelet_listen(ep, EYELET_LISTEN_ANYONE, NULL, 0);
+    if (error < 0 || !wait_registered(ep))
+        return 1;
+    printf("ready\n");
+    fflush(stdout);
+    while ((error = eyelet_wait(ep, -1, &event)) == EYELET_OK) {
+        if (event.kind == EYELET_EVENT_READABLE)
+            echo_stream(event.conn, event.stream);
+        else if (event.kind == EYELET_EVENT_CLOSED)
+            eyelet_conn_free(event.conn);
+    }
+    return fail(ep, "cannot wait", error);
+}
+
+static void on_path(struct call *c, double elapsed)
+{
+    eyelet_path path;
+    if (eyelet_conn_path(c->conn, &path) < 0)
+        return;
+    if (c->path_ms == 0) {
+        c->path_ms = elapsed;
+        snprintf(c->first_kind, sizeof(c->first_kind), "%s", path.direct ? "direct" : "relay");
+    }
+    if (path.direct && c->direct_ms == 0) {
+        c->direct_ms = elapsed;
+        snprintf(c->local, sizeof(c->local), "%s", path.local);
+    }
+}
+
+static void on_connected(struct call *c, double elapsed)
+{
+    c->connected_ms = elapsed;
+    c->stream = eyelet_stream_open(c->conn);
+    if (c->stream >= 0)
+        eyelet_stream_write(c->conn, c->stream, "x", 1);
+}
+
+static void on_event(struct call *c, const eyelet_event *event)
+{
+    double elapsed = now_ms() - c->begun_ms;
+    uint8_t byte;
+    if (event->conn != c->conn)
+        return;
+    if (event->kind == EYELET_EVENT_PATH) {
+        on_path(c, elapsed);
+    } else if (event->kind == EYELET_EVENT_CONNECTED) {
+        on_connected(c, elapsed);
+    } else if (event->kind == EYELET_EVENT_READABLE && c->echo_ms == 0) {
+        if (eyelet_stream_read(c->conn, c->stream, &byte, 1) == 1)
+            c->echo_ms = elapsed;
+    } else if (event->kind == EYELET_EVENT_CLOSED) {
+        c->closed = true;
+        c->error = event->error;
+    }
+}
+
+static int report(const struct call *c, double limit_ms)
+{
+    bool direct = c->direct_ms > 0 && c->echo_ms > 0;
+    const char *result = direct ? "direct" : c->echo_ms > 0 ? "relayed" : "failed";
+    json_t *line = json_pack("{s:s,s:f,s:f,s:f,s:f,s:s,s:s,s:s,s:s}", "result", result, "ms",
+                             direct           ? c->direct_ms
+                             : c->echo_ms > 0 ? c->echo_ms
+                                              : limit_ms,
+                             "path_ms", c->path_ms, "connected_ms", c->connected_ms, "echo_ms",
+                             c->echo_ms, "first_kind", c->first_kind, "local", c->local, "error",
+                             c->closed ? eyelet_strerror(c->error) : "", "why",
+                             direct ? "" : eyelet_why(c->ep, c->conn));
+    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+    if (text)
+        puts(text);
+    free(text);
+    json_decref(line);
+    return strcmp(result, "failed") == 0;
+}
+
+static void wait_for(eyelet_endpoint *ep, double ms)
+{
+    eyelet_event event;
+    for (double end = now_ms() + ms; now_ms() < end;)
+        eyelet_wait(ep, (int)(end - now_ms()) + 1, &event);
+}
+
+static int call(eyelet_endpoint *ep, const char *peer_text, double warm_ms, double limit_ms)
+{
+    struct call c = {.ep = ep, .stream = -1};
+    eyelet_id peer;
+    if (eyelet_id_parse(peer_text, &peer) < 0 || !wait_registered(ep))
+        return 1;
+    wait_for(ep, warm_ms);
+    c.begun_ms = now_ms();
+    int error = eyelet_dial(ep, &peer, NULL, &c.conn);
+    if (error < 0)
+        return fail(ep, "cannot dial", error);
+    for (double left; (left = c.begun_ms + limit_ms - now_ms()) > 0 && !c.closed &&
+                      (c.direct_ms == 0 || c.echo_ms == 0);) {
+        eyelet_event event;
+        if (eyelet_wait(ep, (int)left + 1, &event) == EYELET_OK)
+            on_event(&c, &event);
+    }
+    int status = report(&c, limit_ms);
+    eyelet_conn_free(c.conn);
+    return status;
+}
+
+static void log_line(void *context, enum eyelet_log_level level, const char *text)
+{
+    const double *start = context;
+    fprintf(stderr, "%9.3f %d %s\n", now_ms() - *start, (int)level, text);
+}
+
+static int print_id(const char *path)
+{
+    eyelet_id id;
+    char text[EYELET_ID_TEXT_BYTES];
+    int error = eyelet_id_of_key_file(path, &id);
+    if (error < 0) {
+        fprintf(stderr, "eyelet-lab-peer: %s: %s\n", path, eyelet_strerror(error));
+        return 1;
+    }
+    puts(eyelet_id_text(&id, text));
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "id") == 0)
+        return print_id(argv[2]);
+    bool serving = argc == 5 && strcmp(argv[1], "echo") == 0;
+    if (!serving && !(argc == 8 && strcmp(argv[1], "call") == 0)) {
+        fprintf(stderr,
+                "usage: eyelet-lab-peer id KEY_FILE\n"
+                "       eyelet-lab-peer echo KEY_FILE MEDIATOR KNOWN_MEDIATORS\n"
+                "       eyelet-lab-peer call KEY_FILE MEDIATOR KNOWN_MEDIATORS PEER WARM_MS "
+                "LIMIT_MS\n");
+        return 2;
+    }
+    double start = now_ms();
+    eyelet_config config = {.size = sizeof(config),
+                            .key_file = argv[2],
+                            .mediator = argv[3],
+                            .known_mediators = argv[4],
+                            .log = log_line,
+                            .log_context = &start};
+    eyelet_endpoint *ep;
+    int error = eyelet_open(&ep, &config);
+    if (error < 0) {
+        fprintf(stderr, "eyelet-lab-peer: %s\n", eyelet_strerror(error));
+        return 1;
+    }
+    int status = serving ? serve(ep) : call(ep, argv[5], atof(argv[6]), atof(argv[7]));
+    eyelet_close(ep);
+    return status;
+}
