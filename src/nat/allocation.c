@@ -127,8 +127,8 @@ static uint32_t foreign_rate(const struct mappings *m, int32_t step, same_counte
     return (uint32_t)(foreign * 1000000000 / elapsed_us);
 }
 
-/* The ports of the newest one's public address. */
-static uint32_t find_block(const struct mappings *m, uint16_t *first)
+/* From the ports of the newest one's public address, if they are enough. */
+static uint32_t find_block(const struct mappings *m, size_t enough, uint16_t *first)
 {
     uint16_t ports[NAT_MAX_OBSERVATIONS];
     size_t count = 0;
@@ -137,7 +137,7 @@ static uint32_t find_block(const struct mappings *m, uint16_t *first)
         if (same_public_ip(m->obs[i], m->obs[m->count - 1]))
             ports[count++] = m->obs[i]->mapped.port;
     }
-    return count >= NAT_BLOCK_MAPPINGS ? nat_block_find(ports, count, first) : 0;
+    return count >= enough ? nat_block_find(ports, count, first) : 0;
 }
 
 void nat_allocation_find(const struct nat_observation *const *obs, size_t count,
@@ -169,8 +169,24 @@ void nat_allocation_find(const struct nat_observation *const *obs, size_t count,
             out->foreign_per_1000_s = foreign_rate(&m, out->step, counter);
         return;
     }
-    out->block_ports = find_block(&m, &out->block_first);
+    out->block_ports = find_block(&m, NAT_BLOCK_MAPPINGS, &out->block_first);
     if (out->block_ports == 0)
         out->block_first = 0;
     out->allocation = out->block_ports != 0 ? NAT_ALLOCATION_BLOCK : NAT_ALLOCATION_OTHER;
+}
+
+bool nat_block_suspected(const struct nat_observation *obs, size_t count)
+{
+    const struct nat_observation *all[NAT_MAX_OBSERVATIONS];
+    struct nat_profile p;
+    struct mappings m;
+    uint16_t first;
+
+    nat_profile_from(obs, count, &p);
+    if (p.allocation != NAT_ALLOCATION_OTHER && p.allocation != NAT_ALLOCATION_BLOCK)
+        return false;
+    for (size_t i = 0; i < count && i < NAT_MAX_OBSERVATIONS; i++)
+        all[i] = &obs[i];
+    take_mappings(all, count, &m);
+    return find_block(&m, NAT_BLOCK_SUSPECTS, &first) != 0;
 }

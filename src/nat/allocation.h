@@ -11,4 +11,7 @@
 void nat_allocation_find(const struct nat_observation *const *obs, size_t count,
                          struct nat_profile *out);
 
+/* Few mappings so far, but all close together: worth asking for more. */
+bool nat_block_suspected(const struct nat_observation *obs, size_t count);
+
 #endif
