@@ -86,6 +86,8 @@ static int set_up_host(struct laboratory *l, unsigned index)
         error = space_add_default_route("wan", STUN_IPV4);
     if (!error && node->ipv6)
         error = space_add_address("wan", &node->address6, 128);
+    if (!error && node->second6.family != STUN_NO_FAMILY)
+        error = space_add_address("wan", &node->second6, 128);
     if (!error && node->ipv6)
         error = space_add_default_route("wan", STUN_IPV6);
     return error ? complain("set addresses", node->name, error) : 0;

@@ -44,6 +44,7 @@ static void set_variables_of(const struct topology *t, unsigned host, const char
         set_variable(name, number, &node->address[k]);
     }
     set_variable(name, "6", &node->address6);
+    set_variable(name, "6_2", &node->second6);
     struct stun_addr seen = topology_public(t, host);
     set_variable(name, "_PUBLIC", &seen);
 }

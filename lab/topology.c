@@ -244,6 +244,8 @@ static void give_host(struct topology *t, unsigned index, unsigned number)
     node->ipv6 = parent->ipv6 ? NAT_CONFIG_V6_OPEN : NAT_CONFIG_V6_NONE;
     if (node->ipv6)
         node->address6 = ipv6_of(node->parent, FIRST_HOST + number);
+    if (node->parent == TOPOLOGY_INTERNET)
+        node->second6 = ipv6_of(node->parent, 100 + FIRST_HOST + number);
     if (node->addresses_given)
         return;
     if (node->parent == TOPOLOGY_INTERNET) {
@@ -308,7 +310,8 @@ bool topology_leads_to(const struct topology *t, unsigned child, const struct st
     const struct topology_node *node = &t->node[child];
     if (dst->family == STUN_IPV6) {
         for (unsigned i = 1; i < t->nodes; i++)
-            if (below(t, i, child) && stun_addr_same_ip(&t->node[i].address6, dst))
+            if (below(t, i, child) && (stun_addr_same_ip(&t->node[i].address6, dst) ||
+                                       stun_addr_same_ip(&t->node[i].second6, dst)))
                 return true;
         return false;
     }

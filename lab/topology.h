@@ -49,7 +49,8 @@ struct topology_node {
     struct stun_addr address[TOPOLOGY_ADDRESSES];
     unsigned addresses;
     bool addresses_given;
-    struct stun_addr address6; /* of a host or of the gateway inside */
+    struct stun_addr address6; /* of a host, or of the gateway inside */
+    struct stun_addr second6;  /* of a host of the Internet */
 };
 
 /* From one child of a network to another. */
