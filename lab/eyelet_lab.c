@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -267,18 +268,9 @@ static bool add_programs(const struct arguments *a, struct topology *t, int argc
     return add_program(t, "a", NULL, argv, "server", ready);
 }
 
-/* Into namespaces of our own, so that everything ends with the first process in them. */
-static bool leave_the_world(void)
+/* As root of a user namespace of our own, outside of which this process is who it was. */
+static bool become_root(unsigned uid, unsigned gid)
 {
-    uid_t uid = getuid();
-    gid_t gid = getgid();
-    if (unshare((uid ? CLONE_NEWUSER : 0) | CLONE_NEWPID | CLONE_NEWNS) < 0) {
-        fprintf(stderr, "eyelet-lab: cannot make namespaces: %s%s\n", strerror(errno),
-                uid ? " (run it as root)" : "");
-        return false;
-    }
-    if (!uid)
-        return true;
     static const char *const path[] = {"/proc/self/setgroups", "/proc/self/uid_map",
                                        "/proc/self/gid_map"};
     char text[3][32] = {"deny"};
@@ -286,11 +278,13 @@ static bool leave_the_world(void)
     snprintf(text[2], sizeof(text[2]), "0 %u 1", gid);
     for (int i = 0; i < 3; i++) {
         int fd = open(path[i], O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write(fd, text[i], strlen(text[i])) < 0) {
+        bool ok = fd >= 0 && write(fd, text[i], strlen(text[i])) > 0;
+        if (fd >= 0)
+            close(fd);
+        if (!ok) {
             fprintf(stderr, "eyelet-lab: %s: %s (run it as root)\n", path[i], strerror(errno));
             return false;
         }
-        close(fd);
     }
     return true;
 }
@@ -328,16 +322,20 @@ static int run_apart(const struct topology *t, const struct laboratory_options *
     sigaddset(&signals, SIGCHLD);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    if (!leave_the_world())
-        return NOT_MADE;
-    pid_t child = fork();
+    /* With the first process in it ends everything in a PID namespace. In one step, so that this
+     * process stays outside. */
+    unsigned uid = getuid(), gid = getgid();
+    long child =
+        syscall(SYS_clone, (uid ? CLONE_NEWUSER : 0) | CLONE_NEWPID | CLONE_NEWNS | SIGCHLD, NULL,
+                NULL, NULL, NULL);
     if (child == 0)
-        _exit(first_process(t, options));
+        _exit(uid && !become_root(uid, gid) ? NOT_MADE : first_process(t, options));
     if (child < 0) {
-        fprintf(stderr, "eyelet-lab: %s\n", strerror(errno));
+        fprintf(stderr, "eyelet-lab: cannot make namespaces: %s%s\n", strerror(errno),
+                uid ? " (run it as root)" : "");
         return NOT_MADE;
     }
-    return wait_for(child, &signals);
+    return wait_for((pid_t)child, &signals);
 }
 
 static int run(int argc, char **argv)
