@@ -14,7 +14,7 @@
 
 #define NAT_BLOCK_SMALLEST 64
 #define NAT_BLOCK_LARGEST  4096
-#define NAT_BLOCK_SUSPECTS 6  /* with so many, more are worth asking for */
+#define NAT_BLOCK_SUSPECTS 4  /* with so many, more are worth asking for */
 #define NAT_BLOCK_MAPPINGS 12 /* with so many it counts */
 
 /* The size of the block, and its first port; 0: they lie in none, or are fewer than two. */

@@ -86,6 +86,8 @@ static void plan(struct explore *e)
         explore_enter(e, EXPLORE_REACH, FRESH_BITS, 0);
     else if (fast && explore_wants_reach(e))
         explore_enter(e, EXPLORE_BASE, 0, FRESH_BITS);
+    else if (fast && explore_wants_block(e) && e->wait_us < e->began_us + EXPLORE_POLITE_US)
+        explore_rest(e);
     else if (fast && explore_wants_block(e))
         explore_enter(e, EXPLORE_BLOCK, 0, FRESH_BITS);
     else if (!explore_wants_life(e))

@@ -72,7 +72,7 @@ struct explore {
     struct explore_round round;
     bool sampled, filtered, reached;
     unsigned samples, blocks, interruptions;
-    uint8_t ttl_base;
+    uint8_t ttl_base, doubtful_ttl;
     uint64_t began_us, wait_us;
     unsigned primes;
     uint16_t idle_s, alive_s, dead_s;
@@ -82,7 +82,8 @@ struct explore {
 void explore_init(struct explore *e, uint64_t now_us, const struct explore_config *config);
 
 /* A socket that shall be replaced: closed if it is open, and opened anew (a fresh one, on a random
- * port) if *open. To be asked after every other call, until it returns false. */
+ * port) if *open. To be asked after explore_output has returned false, until it returns false too;
+ * then there may be more output. */
 bool explore_poll_socket(struct explore *e, unsigned *socket, bool *open);
 /* It was opened; local is its address on the interface, or none if that failed. */
 void explore_opened(struct explore *e, uint64_t now_us, unsigned socket,

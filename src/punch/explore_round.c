@@ -5,11 +5,12 @@
 
 #define MS 1000u
 
-#define PLAIN_ROUNDS 6
-#define TEST_ROUNDS  10
-#define LIMITED_US   (500 * MS) /* the server's patience for behaviour tests was used up */
-#define MAX_WAIT_US  (1000 * MS)
-#define DOUBT        1000
+#define PLAIN_ROUNDS   6
+#define TEST_ROUNDS    10
+#define LIMITED_ROUNDS 8
+#define LIMITED_US     (250 * MS) /* the server's patience for behaviour tests was used up */
+#define MAX_WAIT_US    (1000 * MS)
+#define DOUBT          1000
 
 /* Makes a plain question as large as its full answer: that costs nothing of a server's patience. */
 static const char software[] = "eyelet (NAT behaviour discovery)";
@@ -63,7 +64,8 @@ static bool account(struct explore_round *r)
 {
     bool limited = r->tests && r->control.answered && !r->control_told_other;
 
-    r->rounds++;
+    r->rounds += !limited;
+    r->limited += limited;
     if (r->tests && !limited) {
         r->controls++;
         r->controls_lost += !r->control.answered;
@@ -210,9 +212,9 @@ bool round_advance(struct explore_round *r, uint64_t now_us)
     }
     r->pausing = !account(r);
     r->over = r->refused || r->rounds >= (r->tests ? TEST_ROUNDS : PLAIN_ROUNDS) ||
-              (r->tests && round_convinced(r));
+              r->limited >= LIMITED_ROUNDS || (r->tests && round_convinced(r));
     if (r->pausing)
-        r->ends_us = now_us + LIMITED_US;
+        r->ends_us = now_us + (LIMITED_US << (r->limited < 4 ? r->limited : 4));
     else if (!r->over)
         begin(r, now_us);
     return r->over;

@@ -37,7 +37,7 @@ struct explore_round {
     bool tests; /* silence is a result: controlled by */
     struct explore_ask control;
     bool control_told_other;
-    unsigned rounds, controls, controls_lost;
+    unsigned rounds, limited, controls, controls_lost;
     bool pausing;     /* until the server is willing again */
     bool refused;     /* the server cannot do what a test asks for */
     uint64_t ends_us; /* of this round; 0: not begun */

@@ -5,8 +5,6 @@
 #include "nat/allocation.h"
 
 #define QUIET_US    1000000u /* over which foreign mappings are counted */
-#define POLITE_US   2000000u
-#define MAX_TTL     8
 #define BLOCK_TURNS 2
 
 static struct explore_ask *ask(struct explore *e, unsigned socket, const struct stun_addr *to)
@@ -47,6 +45,13 @@ static void observe(struct explore *e)
 }
 
 /* ---- samples ---- */
+
+/* So much for the first seconds: the rest may wait. */
+void explore_rest(struct explore *e)
+{
+    e->wait_us = e->began_us + EXPLORE_POLITE_US;
+    explore_enter(e, EXPLORE_QUIET, 0, 0);
+}
 
 bool explore_wants_samples(const struct explore *e)
 {
@@ -152,22 +157,23 @@ void explore_end_filter(struct explore *e)
         explore_enter(e, EXPLORE_PLAN, FRESH_BITS, 0);
 }
 
+/* S first: once the NAT has moved a flow of this socket, its next ones follow that. */
 void explore_begin_early(struct explore *e)
 {
+    ask(e, FILTER_SOCKET, &e->side);
     ask(e, FILTER_SOCKET, &e->far);
     if (exists(&e->near))
         ask(e, FILTER_SOCKET, &e->near);
-    ask(e, FILTER_SOCKET, &e->side);
 }
 
 void explore_end_early(struct explore *e)
 {
     const struct stun_addr *mine = &e->sockets[FILTER_SOCKET].mapped;
     const struct explore_round *r = &e->round;
-    const struct explore_ask *side = &r->asks[r->count - 1];
-    bool all = side->answered, moved = false;
+    const struct explore_ask *side = &r->asks[0];
+    bool all = true, moved = false;
 
-    for (size_t i = 0; i + 1 < r->count; i++) {
+    for (size_t i = 1; i < r->count; i++) {
         all = all && r->asks[i].answered;
         moved = moved || (r->asks[i].answered && !stun_addr_equal(&r->asks[i].mapped, mine));
     }
@@ -195,6 +201,12 @@ bool explore_wants_reach(const struct explore *e)
     return !e->reached && explore_is_consistent(e) && (wants_ttl(e) || wants_hairpin(e));
 }
 
+/* A NAT is at least one hop away, a firewall may be on this host. */
+static unsigned first_ttl(const struct explore *e)
+{
+    return e->ttl_base + (e->survey.mapping == NAT_MAPPING_NONE ? 1u : 2u);
+}
+
 static void add_hairpin(struct explore *e, unsigned from, unsigned to)
 {
     struct explore_ask *a = ask(e, from, &e->sockets[to].mapped);
@@ -209,7 +221,7 @@ void explore_begin_reach(struct explore *e)
         struct explore_ask *opener = ask(e, FIRST_FRESH + i, &e->far);
 
         opener->is_opener = true;
-        opener->ttl = (uint8_t)(e->ttl_base + 1 + i);
+        opener->ttl = (uint8_t)(first_ttl(e) + i);
         opener->serves = (uint8_t)e->round.count;
         ask_change(e, FIRST_FRESH + i, &e->far);
     }
@@ -238,28 +250,39 @@ static enum nat_hairpin judge_hairpin(const struct explore *e)
         if (e->round.asks[i].is_indication && e->round.asks[i].answered)
             return NAT_HAIRPIN_YES;
     }
+    /* The one that came first may have done the harm that early packets do. */
+    if (e->learned.early != NAT_EARLY_HARMLESS)
+        return NAT_HAIRPIN_UNKNOWN;
     return round_convinced(&e->round) ? NAT_HAIRPIN_NO : NAT_HAIRPIN_UNKNOWN;
+}
+
+/* A lost opener lets the answer come too early: where that does harm, another try decides. */
+static bool is_doubtful(const struct explore *e, uint8_t ttl)
+{
+    return e->learned.early != NAT_EARLY_HARMLESS && ttl > first_ttl(e) && e->doubtful_ttl == 0;
 }
 
 void explore_end_reach(struct explore *e)
 {
-    bool again = wants_ttl(e) && e->ttl_base + FRESH_SOCKETS < MAX_TTL;
+    uint8_t ttl = wants_ttl(e) ? judge_ttl(e) : 0;
+    bool further = wants_ttl(e) && ttl == 0 && e->ttl_base == 0 && round_convinced(&e->round);
+    bool again = is_doubtful(e, ttl);
 
     if (wants_hairpin(e))
         e->learned.hairpin = judge_hairpin(e);
-    e->learned.opener_ttl = wants_ttl(e) ? judge_ttl(e) : 0;
-    for (size_t i = 0; i < e->round.count; i++)
-        again = again &&
-                !(e->round.asks[i].is_opener && e->round.asks[e->round.asks[i].serves].answered);
+    if (again)
+        e->doubtful_ttl = ttl;
+    else
+        e->learned.opener_ttl =
+            ttl != 0 && e->doubtful_ttl != 0 && e->doubtful_ttl < ttl ? e->doubtful_ttl : ttl;
+    if (further)
+        e->ttl_base = FRESH_SOCKETS;
     e->news = true;
-    e->reached = !(again && round_convinced(&e->round));
-    e->wait_us = e->began_us + POLITE_US;
-    if (!e->reached) {
-        e->ttl_base += FRESH_SOCKETS;
-        explore_enter(e, EXPLORE_QUIET, 0, 0);
-        return;
-    }
-    explore_enter(e, EXPLORE_PLAN, 0, 0);
+    e->reached = !further && !again;
+    if (e->reached)
+        explore_enter(e, EXPLORE_PLAN, 0, 0);
+    else
+        explore_rest(e);
 }
 
 /* ---- port blocks of a consistent NAT ---- */

@@ -12,6 +12,7 @@ enum { FILTER_SOCKET = 0, FIRST_FRESH = 1, FRESH_SOCKETS = 4, LIFE_SOCKET = 5 };
 #define LIFE_BIT   (1u << LIFE_SOCKET)
 
 #define EXPLORE_FIRST_IDLE_S 28
+#define EXPLORE_POLITE_US    2000000u
 
 static inline bool exists(const struct stun_addr *addr)
 {
@@ -26,6 +27,7 @@ bool explore_is_consistent(const struct explore *e);
 void explore_enter(struct explore *e, enum explore_phase phase, unsigned keep, unsigned fresh);
 
 /* ---- explore_tests.c ---- */
+void explore_rest(struct explore *e);
 bool explore_wants_samples(const struct explore *e);
 void explore_begin_sample(struct explore *e);
 void explore_end_sample(struct explore *e, uint64_t now_us);
