@@ -147,6 +147,15 @@ static ngtcp2_tstamp leap_target(const struct link *link)
     return deadline + 1;
 }
 
+/* The first flight travels without a path. What it took is the first round trip that is measured:
+ * as long as the wait really was, but not longer than a path takes. */
+static ngtcp2_tstamp first_path_target(const struct link *link, uint64_t now_us)
+{
+    uint64_t waited_us = now_us > link->clock.origin_us ? now_us - link->clock.origin_us : 0;
+    uint64_t most_us = shim_get_stat(link->conn).smoothed_rtt / 1000;
+    return link->clock.origin_ns + (waited_us < most_us ? waited_us : most_us) * 1000;
+}
+
 int link_dial(struct link **out, const struct link_config *config, uint64_t now_us)
 {
     struct link *link = link_new(config, false, now_us);
@@ -276,7 +285,8 @@ void link_set_path(struct link *link, uint64_t now_us, bool up, size_t max_datag
     }
     link->max_datagram = max_datagram_bytes;
     if (!link->clock.runs) {
-        clock_resume(&link->clock, now_us, leap_target(link));
+        clock_resume(&link->clock, now_us,
+                     link->is_established ? leap_target(link) : first_path_target(link, now_us));
         (void)link_handle_timeout(link, now_us);
     }
 }
