@@ -122,12 +122,12 @@ static void test_the_header_tells_the_length(void **state)
         assert_int_equal(parse_exactly(p.bytes, p.size), wrong == 0 ? STUN_OK : STUN_ERR_MALFORMED);
     }
     memcpy(large.bytes, p.bytes, STUN_HEADER_BYTES);
-    memcpy(large.bytes + 2, "\x04\xec", 2);
-    memcpy(large.bytes + STUN_HEADER_BYTES, "\x80\x22\x04\xe8", 4);
+    memcpy(large.bytes + 2, "\x05\xc8", 2);
+    memcpy(large.bytes + STUN_HEADER_BYTES, "\x80\x22\x05\xc4", 4);
     assert_int_equal(parse_exactly(large.bytes, large.size), STUN_OK);
     memcpy(too_large, large.bytes, sizeof(large.bytes));
-    memcpy(too_large + 2, "\x04\xf0", 2);
-    memcpy(too_large + STUN_HEADER_BYTES + 2, "\x04\xec", 2);
+    memcpy(too_large + 2, "\x05\xcc", 2);
+    memcpy(too_large + STUN_HEADER_BYTES + 2, "\x05\xc8", 2);
     assert_int_equal(parse_exactly(too_large, sizeof(too_large)), STUN_ERR_MALFORMED);
     /* A user name of 513 bytes is the longest. */
     username.size += 516;
