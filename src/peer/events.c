@@ -191,11 +191,12 @@ int eyelet_accept(eyelet_endpoint *ep, int timeout_ms, eyelet_conn **out)
     }
 }
 
-/* The connection's first stream: the dialling side opens it, the other waits for it. */
+/* The connection's first stream: the calling side opens it, the other waits for it. Where two dials
+ * have crossed, both applications have dialled, and the survivor says who calls. */
 static int main_stream(eyelet_conn *conn)
 {
     eyelet_event event;
-    if (conn->main_stream < 0 && !conn->incoming) {
+    if (conn->main_stream < 0 && conn->caller) {
         int64_t stream = eyelet_stream_open(conn);
         if (stream < 0) {
             return (int)stream;
