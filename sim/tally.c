@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sim/tally.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ROW_SAME_LAN        0
+#define ROW_SAME_LAN_POOL   1
+#define ROW_SAME_CGN        2 /* cone homes */
+#define ROW_SAME_CGN_OTHER  3
+#define ROW_SAME_CGN_NO_WAY 4
+#define ROW_PAIRS           5
+
+static uint32_t row_of(const struct scene *s)
+{
+    enum scene_class a = s->host[0].kind, b = s->host[1].kind;
+
+    if (s->shape == SCENE_SAME_LAN)
+        return scene_has_pool(s) ? ROW_SAME_LAN_POOL : ROW_SAME_LAN;
+    if (s->shape == SCENE_SAME_CGN && !scene_has_way(s))
+        return ROW_SAME_CGN_NO_WAY;
+    if (s->shape == SCENE_SAME_CGN)
+        return a <= SCENE_CONE && b <= SCENE_CONE ? ROW_SAME_CGN : ROW_SAME_CGN_OTHER;
+    return ROW_PAIRS + (a < b ? a * SCENE_CLASSES + b : b * SCENE_CLASSES + a);
+}
+
+static const char *row_text(uint32_t row, char text[static 40])
+{
+    static const char *const special[] = {"same LAN", "same LAN, a pool", "same CGN, cone homes",
+                                          "same CGN, others", "same CGN without a way"};
+
+    if (row < ROW_PAIRS)
+        return special[row];
+    snprintf(text, 40, "%s x %s", scene_class_text((row - ROW_PAIRS) / SCENE_CLASSES),
+             scene_class_text((row - ROW_PAIRS) % SCENE_CLASSES));
+    return text;
+}
+
+/* 1 ms each up to 400 ms, then 50 ms each. */
+static uint32_t bucket_of(uint64_t us)
+{
+    uint64_t bucket = us / 1000;
+
+    if (bucket >= 400)
+        bucket = 400 + (bucket - 400) / 50;
+    return bucket < TALLY_BUCKETS ? (uint32_t)bucket : TALLY_BUCKETS - 1;
+}
+
+static uint32_t median_ms(const struct tally_row *row)
+{
+    uint64_t below = 0;
+
+    for (uint32_t i = 0; i < TALLY_BUCKETS; i++) {
+        below += row->after_ms[i];
+        if (below * 2 >= row->direct)
+            return i < 400 ? i : 400 + (i - 400) * 50;
+    }
+    return 0;
+}
+
+static void remember(uint64_t seeds[static TALLY_EXAMPLES], uint64_t seed)
+{
+    for (uint32_t i = 0; i < TALLY_EXAMPLES; i++) {
+        if (seeds[i] == 0) {
+            seeds[i] = seed;
+            return;
+        }
+    }
+}
+
+void tally_add_fault(struct tally *t, uint64_t seed, const char *text)
+{
+    if (t->faults < TALLY_FAULTS) {
+        t->fault[t->faults].seed = seed;
+        snprintf(t->fault[t->faults].text, WORLD_FAULT_BYTES, "%s", text);
+    }
+    t->faults++;
+}
+
+static void take_most(struct tally *t, uint64_t packets, uint64_t seed)
+{
+    if (packets <= t->most_tricked)
+        return;
+    t->most_tricked = packets;
+    t->most_tricked_seed = seed;
+}
+
+void tally_add_run(struct tally *t, const struct world *w)
+{
+    const struct scene *s = &w->scene;
+    const struct peer *caller = &w->peer[WORLD_CALLER], *callee = &w->peer[WORLD_CALLEE];
+    struct tally_row *row = &t->row[row_of(s)];
+    bool direct = caller->ever && callee->ever;
+
+    t->runs++;
+    t->steps += w->steps;
+    t->packets += w->rules.side[0].sent + w->rules.side[1].sent;
+    row->dials++;
+    row->direct += direct;
+    row->calm += s->calm;
+    row->calm_direct += s->calm && direct;
+    if (direct) {
+        row->after_ms[bucket_of(caller->path_us - s->dial_us)]++;
+        t->technique[(uint32_t)caller->technique % TALLY_REASONS]++;
+    } else {
+        t->failed[(uint32_t)(caller->ever ? callee : caller)->failure % TALLY_REASONS]++;
+        if (s->calm)
+            remember(row->calm_failed, s->seed);
+    }
+    for (uint32_t h = 0; h < SCENE_HOSTS; h++) {
+        t->lost += w->peer[h].lost;
+        t->found_again += w->peer[h].lost && w->peer[h].connected;
+    }
+    for (uint32_t i = 0; i < RULES_KNOWNS; i++) {
+        t->known[i] += w->rules.known[i];
+        if (w->rules.known[i] > 0 && t->known_seed[i] == 0)
+            t->known_seed[i] = s->seed;
+    }
+    take_most(t, w->rules.most_tricked, s->seed);
+    if (w->fault[0] != 0)
+        tally_add_fault(t, s->seed, w->fault);
+}
+
+static void add_row(struct tally_row *sum, const struct tally_row *row)
+{
+    sum->dials += row->dials;
+    sum->direct += row->direct;
+    sum->calm += row->calm;
+    sum->calm_direct += row->calm_direct;
+    for (uint32_t i = 0; i < TALLY_EXAMPLES; i++) {
+        if (row->calm_failed[i] != 0)
+            remember(sum->calm_failed, row->calm_failed[i]);
+    }
+    for (uint32_t i = 0; i < TALLY_BUCKETS; i++)
+        sum->after_ms[i] += row->after_ms[i];
+}
+
+void tally_add(struct tally *sum, const struct tally *t)
+{
+    sum->runs += t->runs;
+    sum->steps += t->steps;
+    sum->packets += t->packets;
+    sum->repeated += t->repeated;
+    sum->seconds_ns += t->seconds_ns;
+    sum->lost += t->lost;
+    sum->found_again += t->found_again;
+    for (uint32_t i = 0; i < TALLY_REASONS; i++) {
+        sum->failed[i] += t->failed[i];
+        sum->technique[i] += t->technique[i];
+    }
+    for (uint32_t i = 0; i < RULES_KNOWNS; i++) {
+        sum->known[i] += t->known[i];
+        if (sum->known_seed[i] == 0)
+            sum->known_seed[i] = t->known_seed[i];
+    }
+    take_most(sum, t->most_tricked, t->most_tricked_seed);
+    for (uint32_t i = 0; i < TALLY_ROWS; i++)
+        add_row(&sum->row[i], &t->row[i]);
+    for (uint64_t i = 0; i < t->faults; i++)
+        tally_add_fault(sum, i < TALLY_FAULTS ? t->fault[i].seed : 0,
+                        i < TALLY_FAULTS ? t->fault[i].text : "");
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+    return whole == 0 ? 0 : 100.0 * (double)part / (double)whole;
+}
+
+static void print_rows(const struct tally *t)
+{
+    char text[40];
+
+    printf("%-24s %8s %8s %7s %9s | %9s %7s  %s\n", "NATs", "dials", "direct", "", "median",
+           "calm only", "direct", "calm and not direct, e.g. seed");
+    for (uint32_t i = 0; i < TALLY_ROWS; i++) {
+        const struct tally_row *row = &t->row[i];
+
+        if (row->dials == 0)
+            continue;
+        printf("%-24s %8llu %8llu %6.1f%% %6u ms | %9llu %6.1f%%", row_text(i, text),
+               (unsigned long long)row->dials, (unsigned long long)row->direct,
+               percent(row->direct, row->dials), row->direct > 0 ? median_ms(row) : 0,
+               (unsigned long long)row->calm, percent(row->calm_direct, row->calm));
+        for (uint32_t k = 0; k < TALLY_EXAMPLES && row->calm_failed[k] != 0; k++)
+            printf(" %s%llu", k == 0 ? " " : "", (unsigned long long)row->calm_failed[k]);
+        printf("\n");
+    }
+}
+
+static void print_counts(const struct tally *t)
+{
+    printf("techniques:");
+    for (uint32_t i = 0; i < TALLY_REASONS; i++) {
+        if (t->technique[i] > 0)
+            printf(" %s %llu,", punch_technique_text((enum punch_technique)i),
+                   (unsigned long long)t->technique[i]);
+    }
+    printf(" paths lost %llu, found again %llu\n", (unsigned long long)t->lost,
+           (unsigned long long)t->found_again);
+    for (uint32_t i = 0; i < TALLY_REASONS; i++) {
+        if (t->failed[i] > 0)
+            printf("  not direct %8llu  %s\n", (unsigned long long)t->failed[i],
+                   punch_failure_text((enum punch_failure)i));
+    }
+    for (uint32_t i = 0; i < RULES_KNOWNS; i++) {
+        if (t->known[i] > 0)
+            printf("  known limit %7llu  %s, e.g. seed %llu\n", (unsigned long long)t->known[i],
+                   rules_known_text((enum rules_known)i), (unsigned long long)t->known_seed[i]);
+    }
+    if (t->most_tricked > 0)
+        printf("  known limit: at most %llu packets to an address that such a copy came from, seed "
+               "%llu\n",
+               (unsigned long long)t->most_tricked, (unsigned long long)t->most_tricked_seed);
+}
+
+void tally_print(const struct tally *t, const char *program, double elapsed_s)
+{
+    uint64_t direct = 0;
+    double busy_s = (double)t->seconds_ns / 1e9;
+
+    for (uint32_t i = 0; i < TALLY_ROWS; i++)
+        direct += t->row[i].direct;
+    print_rows(t);
+    print_counts(t);
+    for (uint64_t i = 0; i < t->faults && i < TALLY_FAULTS; i++)
+        printf("BROKEN seed %llu: %s\n  %s --seed %llu --trace\n",
+               (unsigned long long)t->fault[i].seed, t->fault[i].text, program,
+               (unsigned long long)t->fault[i].seed);
+    printf("%llu dials, %.1f%% direct, %llu broke a rule, %llu run twice; %.1f s, %.0f dials a "
+           "second on a core (%.0f packets a second)\n",
+           (unsigned long long)t->runs, percent(direct, t->runs), (unsigned long long)t->faults,
+           (unsigned long long)t->repeated, elapsed_s,
+           busy_s > 0 ? (double)(t->runs + t->repeated) / busy_s : 0,
+           busy_s > 0 ? (double)t->packets / busy_s : 0);
+}
