@@ -54,15 +54,15 @@ static void begin(struct explore_round *r, uint64_t now_us)
     if (r->tests) {
         renew(r, &r->control);
         r->control.due = true;
-        r->control_told_other = false;
+        r->control_told_origin = false;
     }
     r->ends_us = now_us + wait_us(r);
 }
 
-/* A round whose control came back without OTHER-ADDRESS does not count at all. */
+/* A round whose control came back without RESPONSE-ORIGIN does not count at all. */
 static bool account(struct explore_round *r)
 {
-    bool limited = r->tests && r->control.answered && !r->control_told_other;
+    bool limited = r->tests && r->control.answered && !r->control_told_origin;
 
     r->rounds += !limited;
     r->limited += limited;
@@ -81,7 +81,7 @@ static bool write_ask(const struct explore_round *r, const struct explore_ask *a
 
     stun_begin(&b, buffer, capacity, is_request ? STUN_BINDING_REQUEST : STUN_BINDING_INDICATION,
                a->transaction);
-    if (a->change != 0)
+    if (a->change != 0 || a == &r->control)
         stun_add_u32(&b, STUN_CHANGE_REQUEST, a->change);
     if (a->response_port != 0) {
         uint8_t port[4] = {(uint8_t)(a->response_port >> 8), (uint8_t)a->response_port};
@@ -120,7 +120,7 @@ static void take(struct explore_round *r, uint64_t now_us, struct explore_ask *a
     a->answered = true;
     a->mapped = msg->mapped;
     if (a == &r->control)
-        r->control_told_other = msg->other_address.family != STUN_NO_FAMILY;
+        r->control_told_origin = msg->response_origin.family != STUN_NO_FAMILY;
     /* Of a question that was repeated the first may have been lost: the least is the best guess. */
     if (!a->is_indication && now_us > a->first_us &&
         (r->rtt_us == 0 || now_us - a->first_us < r->rtt_us))

@@ -4,8 +4,8 @@
  * allocation.
  *
  * A lost answer must not be read as a filtered one. Where silence is a result, each round ends with
- * a control: a plain question over the same way, whose answer tells that the way carries, and, by
- * OTHER-ADDRESS in it, that the server was still willing to answer behaviour tests. Silence counts
+ * a control: a question with an empty CHANGE-REQUEST over the same way, whose answer tells that the
+ * way carries, and by RESPONSE-ORIGIN that the server still answers behaviour tests. Silence counts
  * once chance could explain it, given the losses among the controls, in less than one case of a
  * thousand. */
 #ifndef PUNCH_EXPLORE_ROUND_H
@@ -36,7 +36,7 @@ struct explore_round {
     size_t count;
     bool tests; /* silence is a result: controlled by */
     struct explore_ask control;
-    bool control_told_other;
+    bool control_told_origin;
     unsigned rounds, limited, controls, controls_lost;
     bool pausing;     /* until the server is willing again */
     bool refused;     /* the server cannot do what a test asks for */

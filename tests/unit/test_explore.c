@@ -93,8 +93,10 @@ static bool may_test(struct world *w)
         w->refilled_us += SECOND / (uint64_t)w->behaviour_per_s;
         w->behaviour += w->behaviour < 30;
     }
-    w->behaviour -= w->behaviour > 0;
-    return w->behaviour > 0;
+    if (w->behaviour == 0)
+        return false;
+    w->behaviour--;
+    return true;
 }
 
 /* As src/mediator/bounce.h tells. */
@@ -104,12 +106,13 @@ static void serve(struct world *w, const struct packet *p)
     uint8_t bytes[PACKET_BYTES];
     struct stun_message msg;
     struct stun_builder b;
-    bool test;
+    bool test, told;
 
     if (stun_parse(p->bytes, p->size, &msg) != STUN_OK || msg.type != STUN_BINDING_REQUEST)
         return;
-    test = msg.has_change_request || msg.has_response_port;
-    if (test && !may_test(w))
+    test = msg.change_request != 0 || msg.has_response_port;
+    told = (test || p->size < 56) && may_test(w);
+    if ((test && !told) || (w->addresses == 1 && (msg.change_request & STUN_CHANGE_IP) != 0))
         return;
     other.ip[3] = other.ip[3] == 1 ? 2 : 1;
     other.port = other.port == 3478 ? 3479 : 3478;
@@ -121,8 +124,8 @@ static void serve(struct world *w, const struct packet *p)
         to.port = msg.response_port;
     stun_begin(&b, bytes, sizeof(bytes), STUN_BINDING_SUCCESS, msg.transaction);
     stun_add_addr(&b, STUN_XOR_MAPPED_ADDRESS, &p->src);
-    if (w->addresses == 2 && (test || p->size >= 56 || may_test(w)))
-        stun_add_addr(&b, STUN_OTHER_ADDRESS, &other);
+    if (told && msg.has_change_request)
+        stun_add_addr(&b, STUN_RESPONSE_ORIGIN, &from);
     put(w, ONE_WAY_US, true, &from, &to, bytes, stun_finish(&b));
 }
 
@@ -522,7 +525,8 @@ static void a_server_with_one_address_leaves_things_unknown(void **state)
     world.addresses = 1;
     p = learn(&world, 900 * SECOND);
     assert_int_equal(p.mapping, NAT_MAPPING_UNKNOWN);
-    assert_int_equal(p.filtering, NAT_FILTERING_UNKNOWN); /* no OTHER-ADDRESS: no behaviour tests */
+    assert_int_equal(p.filtering, APDF);
+    assert_int_equal(p.lifetime_s, 58);
     assert_int_equal(p.early, NAT_EARLY_UNKNOWN);
     assert_int_equal(p.opener_ttl, 0);
     make(&world, "eim/eif/preserving,life=60s", 1);
