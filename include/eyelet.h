@@ -168,6 +168,36 @@ EYELET_API bool eyelet_poll_event(eyelet_endpoint *ep, eyelet_event *event);
  * EYELET_ERR_TIMEOUT or EYELET_ERR_SYSTEM. */
 EYELET_API int eyelet_wait(eyelet_endpoint *ep, int timeout_ms, eyelet_event *event);
 
+/* ---- what stands between us and the Internet ---- */
+
+/* How the NAT in front of this endpoint behaves, as far as it could be measured; the texts live as
+ * long as the library, and what is not known is "unknown" or 0. The terms are those of RFC 4787. */
+typedef struct eyelet_nat {
+    size_t size;            /* sizeof(eyelet_nat): set it before the call */
+    const char *mapping;    /* "none" (no NAT), "endpoint-independent", "address-dependent", ... */
+    const char *filtering;  /* "endpoint-independent", "address-dependent", ... */
+    const char *allocation; /* of ports: "preserving", "sequential", "port block", "other" */
+    const char *pooling;    /* "one address", "several addresses" */
+    const char *early;      /* packets that come before ours are "harmless" or "poisonous" */
+    const char *hairpin;    /* "yes", "no" */
+    int32_t step;           /* between consecutive ports, if they are sequential */
+    uint32_t foreign_per_1000_s; /* ports that others take, if they are sequential */
+    uint32_t block_ports;        /* size and first port of the block, if there is one */
+    uint16_t block_first;
+    uint16_t lifetime_s; /* an idle mapping lives at least so long */
+    uint8_t opener_ttl;  /* the least time to live with which a packet leaves the outermost NAT */
+    uint8_t servers;     /* bounce endpoints that answered */
+    bool settled;        /* all of it is measured but the lifetime, which takes minutes */
+    bool complete;       /* that too */
+    struct sockaddr_storage public_address; /* of the socket that links use */
+    socklen_t public_address_bytes;         /* 0: not known */
+} eyelet_nat;
+
+/* EYELET_OK; EYELET_ERR_AGAIN before EYELET_EVENT_REGISTERED (*nat is filled all the same), or
+ * EYELET_ERR_ARGUMENT. Measuring begins with registration, rests during dials and takes about two
+ * seconds; no event tells of its end. */
+EYELET_API int eyelet_nat_profile(const eyelet_endpoint *ep, eyelet_nat *nat);
+
 /* ---- connections ---- */
 
 typedef struct eyelet_dial_options {

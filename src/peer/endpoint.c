@@ -261,6 +261,8 @@ static void ready(struct eyelet_endpoint *ep, const struct epoll_event *e, uint6
         }
     } else if (e->data.ptr == &ep->session) {
         session_ready(ep, now_us);
+    } else if (explorer_owns(&ep->session.explorer, e->data.ptr)) {
+        explorer_receive(ep, now_us, e->data.ptr);
     } else {
         struct udp_socket *s = e->data.ptr;
         if (!endpoint_has_socket(ep, s)) {

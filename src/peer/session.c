@@ -418,7 +418,7 @@ uint64_t session_next_timeout(const struct eyelet_endpoint *ep)
     case SESSION_REGISTERING:
         return s->deadline_us;
     case SESSION_UP: {
-        uint64_t next = warm_next_timeout(s);
+        uint64_t next = warm_next_timeout(ep);
         next = s->ping_us < next ? s->ping_us : next;
         return s->pong_due_us != 0 && s->pong_due_us < next ? s->pong_due_us : next;
     }

@@ -12,6 +12,7 @@
 
 #include "eyelet.h"
 #include "identity/rawkey.h"
+#include "peer/explorer.h"
 #include "peer/locator.h"
 #include "peer/resolve.h"
 #include "peer/udp.h"
@@ -75,6 +76,7 @@ struct session {
     uint64_t survey_began_us;
     size_t survey_published; /* answers in the profile that the mediator has */
     struct nat_profile profile;
+    struct explorer explorer;
     struct stun_addr
         reflexive[SESSION_SOCKETS]; /* public address of each warm socket, none if unknown */
     struct stun_addr hosts[4];

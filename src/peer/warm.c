@@ -8,7 +8,9 @@
 
 /* Half of the shortest lifetime seen in home gateways (30 s after one direction), with a margin. */
 #define KEEPALIVE_US       14000000u
-#define KEEPALIVE_LOST     5 /* unanswered ones until the address counts as not attested */
+#define KEEPALIVE_LEAST_US 4000000u
+#define KEEPALIVE_MOST_US  28000000u /* a NAT may have rebooted */
+#define KEEPALIVE_LOST     5         /* unanswered ones until the address counts as not attested */
 #define SURVEY_US          2000000u
 #define SURVEY_PATIENCE_US 250000u /* what is known by then is published; the rest follows */
 
@@ -33,6 +35,17 @@ static bool is_answer(const struct keepalive *k, const struct stun_message *msg)
         found = found || memcmp(msg->transaction, k->transactions[i], STUN_TRANSACTION_BYTES) == 0;
     }
     return found && msg->type == STUN_BINDING_SUCCESS;
+}
+
+/* Half of what an idle mapping is known to live for. */
+static uint64_t keepalive_us(const struct session *s)
+{
+    uint64_t half = s->profile.lifetime_s * UINT64_C(500000);
+    if (half == 0) {
+        return KEEPALIVE_US;
+    }
+    half = half < KEEPALIVE_LEAST_US ? KEEPALIVE_LEAST_US : half;
+    return half < KEEPALIVE_MOST_US ? half : KEEPALIVE_MOST_US;
 }
 
 static void hex(const uint8_t *bytes, size_t count, char *text)
@@ -161,6 +174,7 @@ static void ask_from(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socke
 static void begin_survey(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
+    explorer_want(&s->explorer);
     survey_init(&s->survey, now_us + SURVEY_US);
     s->surveying = true;
     s->survey_began_us = now_us;
@@ -194,6 +208,7 @@ void warm_start(struct eyelet_endpoint *ep, uint64_t now_us)
 void warm_stop(struct session *s)
 {
     s->surveying = false;
+    explorer_stop(&s->explorer);
     s->attested = false;
     s->keepalive.next_us = UINT64_MAX;
     s->bare_keepalive.next_us = UINT64_MAX;
@@ -209,10 +224,12 @@ void warm_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
         send_bare_keepalive(ep, now_us);
     }
     step_survey(ep, now_us);
+    explorer_step(ep, now_us);
 }
 
-uint64_t warm_next_timeout(const struct session *s)
+uint64_t warm_next_timeout(const struct eyelet_endpoint *ep)
 {
+    const struct session *s = &ep->session;
     uint64_t next = s->keepalive.next_us;
     next = s->bare_keepalive.next_us < next ? s->bare_keepalive.next_us : next;
     if (s->surveying) {
@@ -224,7 +241,8 @@ uint64_t warm_next_timeout(const struct session *s)
             next = decision < next ? decision : next;
         }
     }
-    return next;
+    uint64_t explorer = explorer_next_timeout(ep);
+    return explorer < next ? explorer : next;
 }
 
 static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us,
@@ -241,7 +259,7 @@ static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us,
                  nat_profile_is_consistent(&s->profile);
     s->attested = true;
     s->keepalive.tries = 0;
-    s->keepalive.next_us = now_us + KEEPALIVE_US;
+    s->keepalive.next_us = now_us + keepalive_us(s);
     if (s->reflexive[PUNCH_DATA_SOCKET].family == STUN_NO_FAMILY) {
         s->reflexive[PUNCH_DATA_SOCKET] = msg->mapped;
     }
@@ -258,7 +276,7 @@ static bool bare_answer(struct session *s, uint64_t now_us, const struct stun_me
         return false;
     }
     s->bare_keepalive.tries = 0;
-    s->bare_keepalive.next_us = now_us + KEEPALIVE_US;
+    s->bare_keepalive.next_us = now_us + keepalive_us(s);
     s->reflexive[SESSION_BARE] = msg->mapped;
     return true;
 }

@@ -9,6 +9,6 @@
 void warm_start(struct eyelet_endpoint *ep, uint64_t now_us);
 void warm_stop(struct session *s);
 void warm_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us);
-uint64_t warm_next_timeout(const struct session *s);
+uint64_t warm_next_timeout(const struct eyelet_endpoint *ep);
 
 #endif

@@ -26,6 +26,7 @@ MEDIATOR = ["192.0.2.1", "192.0.2.2"]
 WAN = {"nat_a": "203.0.113.10", "nat_b": "198.51.100.20"}
 WAN_ROUTER = {"nat_a": "203.0.113.1", "nat_b": "198.51.100.1"}
 LAN = {"nat_a": "192.168.11", "nat_b": "192.168.22"}
+ISP_LAN = {"nat_a": "100.64.11", "nat_b": "100.64.22"}  # between the two layers of "cgn"
 OPEN_LAN = {"nat_a": "203.0.113", "nat_b": "198.51.100"}  # upper half: hosts behind a plain router
 PR_SET_PDEATHSIG = 1
 
@@ -148,11 +149,26 @@ class Process:
         return self.popen.wait()
 
 
+BLOCK = (20480, 21503)
+# What follows the name of the target.
+MASQUERADES = {
+    "drop": "",
+    "accept": "",
+    "random": "--random-fully",
+    "range": "--to-ports {}-{}".format(*BLOCK),
+    "block": "--to-ports {}-{} --random".format(*BLOCK),
+    "full": "",  # full cone: everything from outside goes to host a
+    "hairpin": "",  # the same, also from inside
+    "cgn": "",
+}
+FIREWALLS = {"firewall": "a router whose hosts have public addresses, but let nobody in"}
+
+
 class Topology:
     """Use as a context manager: everything is removed at its end, whatever happens.
 
     nat_a, nat_b: "drop" or "accept" (a masquerade whose WAN INPUT policy is that), "open" (a plain router:
-    the host has a public address).
+    the host has a public address), or what MASQUERADES and FIREWALLS name; "cgn": two masquerades in a row.
     same_lan: b stands behind nat_a, beside a; there is no nat_b.
     delay: None, or the path of eyelet-delay; then rtt holds milliseconds, such as {("a", "med"): 20}.
     """
@@ -201,13 +217,16 @@ class Topology:
         self._add(name)
         self._cable(name, "eth0", nat, f"port{number}")
         self.ip(nat, "link", "set", f"port{number}", "master", "lan")
-        base = OPEN_LAN[nat] if self.kinds[nat] == "open" else LAN[nat]
-        gateway = f"{base}.129" if self.kinds[nat] == "open" else f"{base}.1"
-        address = f"{base}.{130 + number}" if self.kinds[nat] == "open" else f"{base}.{10 + number}"
-        self.ip(name, "addr", "add", f"{address}/{25 if self.kinds[nat] == 'open' else 24}", "dev", "eth0")
+        if self.kinds[nat] == "hairpin":  # where br_netfilter is loaded, a bridge sees it as sent back
+            self.ip(nat, "link", "set", f"port{number}", "type", "bridge_slave", "hairpin", "on")
+        public = self._is_public(nat)
+        base = OPEN_LAN[nat] if public else LAN[nat]
+        gateway = f"{base}.129" if public else f"{base}.1"
+        address = f"{base}.{130 + number}" if public else f"{base}.{10 + number}"
+        self.ip(name, "addr", "add", f"{address}/{25 if public else 24}", "dev", "eth0")
         self.ip(name, "route", "add", "default", "via", gateway)
         self.address[name] = address
-        self.public[name] = address if self.kinds[nat] == "open" else WAN[nat]
+        self.public[name] = address if public else WAN[nat]
 
     def _nat(self, nat):
         """A router between a LAN (the bridge "lan") and the core ("wan")."""
@@ -215,27 +234,57 @@ class Topology:
         self._add(nat, forward=True)
         self.ip(nat, "link", "add", "lan", "type", "bridge", "forward_delay", "0")
         self.ip(nat, "link", "set", "lan", "up")
-        gateway = f"{OPEN_LAN[nat]}.129/25" if kind == "open" else f"{LAN[nat]}.1/24"
+        gateway = f"{OPEN_LAN[nat]}.129/25" if self._is_public(nat) else f"{LAN[nat]}.1/24"
         self.ip(nat, "addr", "add", gateway, "dev", "lan")
+        answers = "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
         if kind == "open":
             return
-        rules = ["-t nat -A POSTROUTING -o wan -j MASQUERADE"]
-        if kind == "drop":
-            rules += ["-A INPUT -i wan -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
-                      "-A INPUT -i wan -j DROP"]
-        elif kind != "accept":
+        if kind in FIREWALLS:
+            rules = [f"-A FORWARD -i wan {answers}", "-A FORWARD -i wan -j DROP"]
+        elif kind in MASQUERADES:
+            rules = [f"-t nat -A POSTROUTING -o wan -p udp -j MASQUERADE {MASQUERADES[kind]}",
+                     "-t nat -A POSTROUTING -o wan -j MASQUERADE"]
+        else:
             raise Failed(f"unknown kind of NAT: {kind}")
+        if kind in ("full", "hairpin"):
+            rules.append(f"-t nat -A PREROUTING -d {WAN[nat]} -p udp -j DNAT --to {LAN[nat]}.10"
+                         + (" -i wan" if kind == "full" else ""))
+        if kind == "hairpin":
+            rules.append(f"-t nat -A POSTROUTING -s {LAN[nat]}.0/24 -d {LAN[nat]}.0/24 -p udp -j SNAT --to {WAN[nat]}")
+        if kind != "accept":
+            rules += [f"-A INPUT -i wan {answers}", "-A INPUT -i wan -j DROP"]
         for rule in rules:
             self.iptables(nat, *rule.split())
+
+    def _is_public(self, nat):
+        """Whether its hosts have public addresses."""
+        return self.kinds[nat] == "open" or self.kinds[nat] in FIREWALLS
+
+    def _outer(self, nat):
+        """The namespace whose device "wan" has the public address."""
+        return f"isp_{nat[-1]}" if self.kinds[nat] == "cgn" else nat
+
+    def _isp(self, nat):
+        """The second layer, between the home router and the core."""
+        isp = self._outer(nat)
+        self._add(isp, forward=True)
+        self._cable(nat, "wan", isp, "lan")
+        self.ip(isp, "addr", "add", f"{ISP_LAN[nat]}.1/24", "dev", "lan")
+        self.ip(nat, "addr", "add", f"{ISP_LAN[nat]}.2/24", "dev", "wan")
+        self.ip(nat, "route", "add", "default", "via", f"{ISP_LAN[nat]}.1")
+        for rule in ("-t nat -A POSTROUTING -o wan -j MASQUERADE",
+                     "-A INPUT -i wan -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "-A INPUT -i wan -j DROP"):
+            self.iptables(isp, *rule.split())
 
     def _core_by_cable(self):
         self._add("core", forward=True)
         for nat in self.kinds:
-            self._cable(nat, "wan", "core", nat)
+            outer = self._outer(nat)
+            self._cable(outer, "wan", "core", nat)
             self.ip("core", "addr", "add", f"{WAN_ROUTER[nat]}/25", "dev", nat)
-            self.ip(nat, "addr", "add", f"{WAN[nat]}/25", "dev", "wan")
-            self.ip(nat, "route", "add", "default", "via", WAN_ROUTER[nat])
-            if self.kinds[nat] == "open":
+            self.ip(outer, "addr", "add", f"{WAN[nat]}/25", "dev", "wan")
+            self.ip(outer, "route", "add", "default", "via", WAN_ROUTER[nat])
+            if self._is_public(nat):
                 self.ip("core", "route", "add", f"{OPEN_LAN[nat]}.128/25", "via", WAN[nat])
         self._cable("med", "wan", "core", "med")
         self.ip("core", "addr", "add", "192.0.2.254/24", "dev", "med")
@@ -247,8 +296,8 @@ class Topology:
         behind = {"med": "192.0.2.0/24", "a": f"{OPEN_LAN['nat_a']}.0/24", "b": f"{OPEN_LAN['nat_b']}.0/24"}
         command = [self.delay]
         for name, prefix in behind.items():
-            space = name if name == "med" else f"nat_{name}"
-            if space in self.made:
+            space = name if name == "med" else self._outer(f"nat_{name}") if f"nat_{name}" in self.kinds else None
+            if space:
                 command += ["--link", f"{name}={self.ns(space)},wan,{prefix}"]
         for (one, other), ms in self.rtt.items():
             command += ["--rtt", f"{one}:{other}={ms}"]
@@ -257,8 +306,8 @@ class Topology:
         if not relay.running():
             raise Failed(f"eyelet-delay ended: {relay.err().strip()}")
         for nat in self.kinds:
-            self.ip(nat, "addr", "add", f"{WAN[nat]}/25", "dev", "wan")
-            self.ip(nat, "route", "add", "default", "dev", "wan")
+            self.ip(self._outer(nat), "addr", "add", f"{WAN[nat]}/25", "dev", "wan")
+            self.ip(self._outer(nat), "route", "add", "default", "dev", "wan")
         for address in MEDIATOR:
             self.ip("med", "addr", "add", f"{address}/24", "dev", "wan")
         self.ip("med", "route", "add", "default", "dev", "wan")
@@ -267,8 +316,10 @@ class Topology:
         sweep()
         self.directory = tempfile.mkdtemp(prefix=f"{PREFIX}-net-{os.getpid()}-")
         self._add("med")
-        for nat in self.kinds:
+        for nat, kind in self.kinds.items():
             self._nat(nat)
+            if kind == "cgn":
+                self._isp(nat)
         if self.delay:
             self._core_by_delay()
         else:
