@@ -8,6 +8,13 @@
 
 #define MAX_GATES 12 /* that one packet may pass */
 
+static uint32_t nat_of(uint32_t gate)
+{
+    _Static_assert(WORLD_GATE_NAT_OUTSIDE % SCENE_NATS == 0, "the rest is the number");
+    _Static_assert(WORLD_GATE_NAT_INSIDE % SCENE_NATS == 0, "the rest is the number");
+    return gate % SCENE_NATS;
+}
+
 static bool translates(const struct world *w, uint32_t nat)
 {
     return w->scene.nat[nat].config.mapping != NAT_CONFIG_NONE;
@@ -72,7 +79,7 @@ static struct leg leg_of(const struct world *w, uint32_t gate)
     if (gate < SCENE_HOSTS)
         return (struct leg){s->host[gate].delay_us, 0};
     if (gate >= WORLD_GATE_NAT_OUTSIDE && gate < WORLD_GATE_NAT_OUTSIDE + SCENE_NATS) {
-        const struct scene_nat *nat = &s->nat[gate - WORLD_GATE_NAT_OUTSIDE];
+        const struct scene_nat *nat = &s->nat[nat_of(gate)];
 
         return (struct leg){nat->delay_us, nat->hops};
     }
@@ -235,7 +242,7 @@ void network_arrive(struct world *w, uint32_t number)
     } else if (gate == WORLD_GATE_NOBODY) {
         trace_lost(w, p, "nobody has this address");
     } else if (gate >= WORLD_GATE_NAT_INSIDE) {
-        uint32_t nat = gate - WORLD_GATE_NAT_INSIDE;
+        uint32_t nat = nat_of(gate);
 
         if (pass(w, p, nat, true, &verdict)) {
             bool back = verdict.action == NAT_MODEL_HAIRPIN;
@@ -245,7 +252,7 @@ void network_arrive(struct world *w, uint32_t number)
             return;
         }
     } else {
-        uint32_t nat = gate - WORLD_GATE_NAT_OUTSIDE;
+        uint32_t nat = nat_of(gate);
 
         if (pass(w, p, nat, false, &verdict)) {
             p->network = nat + 1;
@@ -265,7 +272,7 @@ bool network_reach(struct world *w, uint32_t host, const struct stun_addr *src,
     uint32_t network = w->scene.host[host].network;
 
     for (int i = 0; i < MAX_GATES; i++) {
-        uint32_t gate = gate_of(w, network, &head.dst), nat;
+        uint32_t gate = gate_of(w, network, &head.dst), nat = nat_of(gate);
         struct nat_model_verdict verdict;
 
         if (gate < SCENE_HOSTS) {
@@ -279,11 +286,9 @@ bool network_reach(struct world *w, uint32_t host, const struct stun_addr *src,
             return false;
         }
         if (gate >= WORLD_GATE_NAT_INSIDE) {
-            nat = gate - WORLD_GATE_NAT_INSIDE;
             verdict = nat_model_outbound(&w->nat[nat].model, w->now_us, &head);
             network = verdict.action == NAT_MODEL_HAIRPIN ? nat + 1 : w->scene.nat[nat].parent;
         } else {
-            nat = gate - WORLD_GATE_NAT_OUTSIDE;
             verdict = nat_model_inbound(&w->nat[nat].model, w->now_us, &head);
             network = nat + 1;
         }

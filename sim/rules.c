@@ -127,7 +127,12 @@ static void count_plain(struct world *w, uint32_t host)
 
     if (side->plain_from_us == UINT64_MAX)
         side->plain_from_us = now_us;
-    side->plain++;
+    if (side->plain >= RULES_STORM && !side->stormed &&
+        now_us < side->plain_us[side->plain % RULES_STORM] + SECOND) {
+        side->stormed = true;
+        w->rules.known[RULES_KNOWN_STORM]++;
+    }
+    side->plain_us[side->plain++ % RULES_STORM] = now_us;
     if (now_us < side->plain_from_us + SECOND / 10 &&
         ++side->plain_100_ms > PUNCH_BUDGET_FIRST_100_MS)
         world_fault(w, "%s: more than %d packets in the first 100 ms", name_of(host),
@@ -183,7 +188,7 @@ static void count_request(struct world *w, uint32_t host, const struct punch_pai
     count_unattested(w, host, &pair->remote);
     if (is_proven(side, pair))
         return;
-    if (t != NULL && t->heard && was_guessed(side, &pair->remote))
+    if (t != NULL && t->heard && (t->planned || was_guessed(side, &pair->remote)))
         return;
     if (pair->socket == PUNCH_DATA_SOCKET && t != NULL && (t->signalled || t->heard))
         count_plain(w, host);
@@ -296,12 +301,14 @@ static void begin_again(struct rules_side *side)
     side->has_path = false;
 }
 
-static void note_heard(struct rules_side *side, const struct stun_addr *from)
+static void note_heard(struct rules_side *side, const struct punch_event *event)
 {
-    struct rules_target *t = target_at(side, from);
+    struct rules_target *t = target_at(side, &event->pair.remote);
 
-    if (t != NULL)
-        t->heard = true;
+    if (t == NULL)
+        return;
+    t->heard = true;
+    t->planned = t->planned || event->remote_kind == PUNCH_PREDICTED;
 }
 
 /* ---- what the world reports ---- */
@@ -332,7 +339,8 @@ void rules_begin(struct world *w)
     for (uint32_t h = 0; h < SCENE_HOSTS; h++) {
         struct rules_side *side = &r->side[h];
 
-        side->targets = side->plain = side->sent = 0;
+        side->targets = side->plain = side->sent = side->sent_before_path = 0;
+        side->stormed = false;
         begin_again(side);
     }
 }
@@ -352,6 +360,7 @@ void rules_sent(struct world *w, uint32_t host, const struct punch_out *out, con
     struct rules_side *side = &w->rules.side[host];
 
     side->sent++;
+    side->sent_before_path += !w->peer[host].ever;
     if (out->size < STUN_HEADER_BYTES || out->size > PUNCH_MAX_PACKET_BYTES) {
         world_fault(w, "%s: a packet of %zu bytes", name_of(host), out->size);
         return;
@@ -392,7 +401,7 @@ void rules_event(struct world *w, uint32_t host, const struct punch_event *event
     switch (event->kind) {
     case PUNCH_EVENT_USABLE:
         check_origin(w, host, event, cause);
-        note_heard(side, &event->pair.remote);
+        note_heard(side, event);
         break;
     case PUNCH_EVENT_PROVEN:
         check_origin(w, host, event, cause);
@@ -455,6 +464,7 @@ const char *rules_known_text(enum rules_known known)
         "usable by a copy that overtook a lost original",
         "only one side found the path",
         "proven while a NAT lost its state",
+        "a storm of checks that trigger each other",
     };
 
     return text[known];

@@ -18,6 +18,7 @@
 #define RULES_PROVEN          64
 #define RULES_IDS             16384 /* requests remembered for each side */
 #define RULES_GUESSES         1024
+#define RULES_STORM           100
 #define RULES_SEARCH_A_SECOND 250
 #define RULES_SEARCH          545                     /* one birthday search */
 #define RULES_PREDICTED       (2 * NAT_MAX_PREDICTED) /* comes before it */
@@ -34,12 +35,16 @@ enum rules_known {
     RULES_KNOWN_HALF,
     /* The NAT changed between the check and its answer. */
     RULES_KNOWN_CHANGED,
+    /* Later than in its first second a plain punch sends more than RULES_STORM packets in one:
+     * checks that are heard and never answered trigger each other. */
+    RULES_KNOWN_STORM,
     RULES_KNOWNS
 };
 
 struct rules_target {
     struct stun_addr addr;
     bool attested, signalled, heard;
+    bool planned;     /* part of a search when it was heard */
     bool tricked;     /* heard only by a replay: RULES_KNOWN_REPLAY */
     uint32_t unheard; /* packets before it was heard from */
 };
@@ -59,10 +64,13 @@ struct rules_side {
     bool has_path;
     uint64_t plain_from_us; /* UINT64_MAX: not begun */
     uint32_t plain, plain_100_ms, plain_second;
+    uint64_t plain_us[RULES_STORM];
+    bool stormed;
     struct stun_addr guessed[RULES_GUESSES];
     uint64_t guessed_us[RULES_SEARCH_A_SECOND];
     uint32_t guesses;
     uint32_t sent; /* packets of the engine, all */
+    uint32_t sent_before_path;
 };
 
 struct rules {

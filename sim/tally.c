@@ -20,7 +20,8 @@ static uint32_t row_of(const struct scene *s)
     if (s->shape == SCENE_SAME_CGN && !scene_has_way(s))
         return ROW_SAME_CGN_NO_WAY;
     if (s->shape == SCENE_SAME_CGN)
-        return a <= SCENE_CONE && b <= SCENE_CONE ? ROW_SAME_CGN : ROW_SAME_CGN_OTHER;
+        return a <= SCENE_CONE && b <= SCENE_CONE && !scene_has_pool(s) ? ROW_SAME_CGN
+                                                                        : ROW_SAME_CGN_OTHER;
     return ROW_PAIRS + (a < b ? a * SCENE_CLASSES + b : b * SCENE_CLASSES + a);
 }
 
@@ -58,14 +59,25 @@ static uint32_t median_ms(const struct tally_row *row)
     return 0;
 }
 
+/* The lowest ones: they don't depend on how many processes there are. */
 static void remember(uint64_t seeds[static TALLY_EXAMPLES], uint64_t seed)
 {
     for (uint32_t i = 0; i < TALLY_EXAMPLES; i++) {
-        if (seeds[i] == 0) {
+        if (seeds[i] == 0 || seed < seeds[i]) {
+            uint64_t higher = seeds[i];
+
             seeds[i] = seed;
-            return;
+            if (higher == 0)
+                return;
+            seed = higher;
         }
     }
+}
+
+static void remember_one(uint64_t *lowest, uint64_t seed)
+{
+    if (seed != 0 && (*lowest == 0 || seed < *lowest))
+        *lowest = seed;
 }
 
 void tally_add_fault(struct tally *t, uint64_t seed, const char *text)
@@ -77,12 +89,10 @@ void tally_add_fault(struct tally *t, uint64_t seed, const char *text)
     t->faults++;
 }
 
-static void take_most(struct tally *t, uint64_t packets, uint64_t seed)
+static void take_most(struct tally_most *most, uint64_t value, uint64_t seed)
 {
-    if (packets <= t->most_tricked)
-        return;
-    t->most_tricked = packets;
-    t->most_tricked_seed = seed;
+    if (value > most->value || (value == most->value && seed < most->seed))
+        *most = (struct tally_most){value, seed};
 }
 
 void tally_add_run(struct tally *t, const struct world *w)
@@ -113,10 +123,11 @@ void tally_add_run(struct tally *t, const struct world *w)
     }
     for (uint32_t i = 0; i < RULES_KNOWNS; i++) {
         t->known[i] += w->rules.known[i];
-        if (w->rules.known[i] > 0 && t->known_seed[i] == 0)
-            t->known_seed[i] = s->seed;
+        remember_one(&t->known_seed[i], w->rules.known[i] > 0 ? s->seed : 0);
     }
-    take_most(t, w->rules.most_tricked, s->seed);
+    take_most(&t->tricked, w->rules.most_tricked, s->seed);
+    for (uint32_t h = 0; h < SCENE_HOSTS; h++)
+        take_most(&t->sent, w->rules.side[h].sent_before_path, s->seed);
     if (w->fault[0] != 0)
         tally_add_fault(t, s->seed, w->fault);
 }
@@ -150,10 +161,10 @@ void tally_add(struct tally *sum, const struct tally *t)
     }
     for (uint32_t i = 0; i < RULES_KNOWNS; i++) {
         sum->known[i] += t->known[i];
-        if (sum->known_seed[i] == 0)
-            sum->known_seed[i] = t->known_seed[i];
+        remember_one(&sum->known_seed[i], t->known_seed[i]);
     }
-    take_most(sum, t->most_tricked, t->most_tricked_seed);
+    take_most(&sum->tricked, t->tricked.value, t->tricked.seed);
+    take_most(&sum->sent, t->sent.value, t->sent.seed);
     for (uint32_t i = 0; i < TALLY_ROWS; i++)
         add_row(&sum->row[i], &t->row[i]);
     for (uint64_t i = 0; i < t->faults; i++)
@@ -207,10 +218,12 @@ static void print_counts(const struct tally *t)
             printf("  known limit %7llu  %s, e.g. seed %llu\n", (unsigned long long)t->known[i],
                    rules_known_text((enum rules_known)i), (unsigned long long)t->known_seed[i]);
     }
-    if (t->most_tricked > 0)
+    if (t->tricked.value > 0)
         printf("  known limit: at most %llu packets to an address that such a copy came from, seed "
                "%llu\n",
-               (unsigned long long)t->most_tricked, (unsigned long long)t->most_tricked_seed);
+               (unsigned long long)t->tricked.value, (unsigned long long)t->tricked.seed);
+    printf("  at most %llu packets of one side before it had a path, seed %llu\n",
+           (unsigned long long)t->sent.value, (unsigned long long)t->sent.seed);
 }
 
 void tally_print(const struct tally *t, const char *program, double elapsed_s)

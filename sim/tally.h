@@ -22,15 +22,20 @@ struct tally_fault {
     char text[WORLD_FAULT_BYTES];
 };
 
+struct tally_most {
+    uint64_t value, seed;
+};
+
 struct tally {
     uint64_t runs, steps, packets, repeated;
     uint64_t seconds_ns;               /* of processor time */
     uint64_t failed[TALLY_REASONS];    /* by the caller's reason */
     uint64_t technique[TALLY_REASONS]; /* by the caller's */
     uint64_t known[RULES_KNOWNS];
-    uint64_t known_seed[RULES_KNOWNS];        /* the first one */
-    uint64_t most_tricked, most_tricked_seed; /* packets to an address that a replay came from */
-    uint64_t lost, found_again;               /* paths */
+    uint64_t known_seed[RULES_KNOWNS]; /* the first one */
+    struct tally_most tricked;         /* packets to an address that a replay came from */
+    struct tally_most sent;     /* packets of one side in a dial, until it had a path or gave up */
+    uint64_t lost, found_again; /* paths */
     struct tally_row row[TALLY_ROWS];
     uint64_t faults;
     struct tally_fault fault[TALLY_FAULTS];
