@@ -37,7 +37,7 @@ static void set_variable(const char *name, const char *ending, const struct stun
 static void set_variables_of(const struct topology *t, unsigned host, const char *name)
 {
     const struct topology_node *node = &t->node[host];
-    char number[8] = "";
+    char number[12] = "";
     for (unsigned k = 0; k < node->addresses; k++) {
         if (k > 0)
             snprintf(number, sizeof(number), "%u", k + 1);
