@@ -219,6 +219,7 @@ static void registered(struct eyelet_endpoint *ep, uint64_t now_us, const wire_R
     struct session *s = &ep->session;
     memcpy(s->session_id, msg->session_id.bytes, sizeof s->session_id);
     memcpy(s->session_key, msg->session_key.bytes, sizeof s->session_key);
+    s->seen = msg->has_seen ? wire_to_addr(&msg->seen) : (struct stun_addr){0};
     if (s->state == SESSION_UP) {
         return;
     }
@@ -461,6 +462,11 @@ void session_coordinates(const struct eyelet_endpoint *ep, unsigned socket, wire
     memset(out, 0, sizeof *out);
     if (s->reflexive[socket].family != STUN_NO_FAMILY) {
         add_candidate(out, wire_CandidateKind_CANDIDATE_SERVER_REFLEXIVE, &s->reflexive[socket]);
+    } else if (s->survey_late && s->seen.family == STUN_IPV4) {
+        /* No bounce server answers. Most NATs keep the port, and TCP has shown the address. */
+        struct stun_addr guess = s->seen;
+        guess.port = ep->warm[socket].port;
+        add_candidate(out, wire_CandidateKind_CANDIDATE_SERVER_REFLEXIVE, &guess);
     }
     for (size_t i = 0; i < s->host_count; i++) {
         struct stun_addr host = s->hosts[i];

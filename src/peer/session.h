@@ -66,6 +66,7 @@ struct session {
     uint8_t session_key[WIRE_SESSION_KEY_BYTES];
     struct stun_addr bounce[PUNCH_MAX_BOUNCE]; /* those of a family that our sockets have */
     size_t bounce_count;
+    struct stun_addr seen;           /* where the mediator sees the TLS session come from */
     struct keepalive keepalive;      /* of the data socket */
     struct keepalive bare_keepalive; /* plain: nobody else needs to know that address beforehand */
     bool attested;                   /* the last keepalive was answered */

@@ -148,9 +148,13 @@ static void step_survey(struct eyelet_endpoint *ep, uint64_t now_us)
     }
     bool done = survey_done(&s->survey, now_us);
     bool over = now_us - s->survey_began_us >= SURVEY_US || s->bounce_count == 0;
-    s->survey_late = s->survey_late || now_us - s->survey_began_us >= SURVEY_PATIENCE_US;
+    bool became_late = !s->survey_late && now_us - s->survey_began_us >= SURVEY_PATIENCE_US;
+    s->survey_late = s->survey_late || became_late;
     if (done || s->survey_late) {
         publish_survey(ep);
+    }
+    if (became_late && s->survey_published == 0) {
+        session_publish(ep); /* with the guess that is left without any bounce server */
     }
     if (!s->announced && (over || (s->attested && (done || s->survey_late)))) {
         announce(ep, now_us);

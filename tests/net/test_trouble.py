@@ -97,9 +97,18 @@ def test_bounce_servers_unreachable(programs):
 
 
 def test_bounce_servers_unreachable_for_both(programs):
+    """Both NATs keep the port, and the mediator has seen the addresses: that is enough."""
     with programs.net() as net:
         net.mediator()
         net.iptables("med", "-A", "INPUT", *BOUNCE)
+        call, _ = connect(net, net.peer("a"), net.peer("b"), "-v")
+        expect_path(call, "direct", net.public["b"])
+
+
+def test_udp_blocked(programs):
+    with programs.net() as net:
+        net.mediator()
+        net.iptables("nat_a", "-A", "FORWARD", "-p", "udp", "-j", "DROP")
         caller, callee = net.peer("a"), net.peer("b")
         listen = callee.start("listen", "--allow", caller.id, "--exec", "cat")
         listen.wait_event("registered", 20)
