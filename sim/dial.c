@@ -37,17 +37,29 @@ static void on_path(struct world *w, uint32_t host, const struct punch_event *ev
         p->path_us = w->now_us;
 }
 
-static void on_want_socket(struct world *w, uint32_t host, const struct punch_event *event)
+static void open_one(struct world *w, uint32_t host, unsigned socket)
 {
     struct peer *p = &w->peer[host];
 
-    if (w->scene.host[host].no_sockets || event->socket == PUNCH_DATA_SOCKET ||
-        event->socket >= PUNCH_MAX_SOCKETS) {
-        punch_remove_socket(p->engine, peer_now(w, host), event->socket);
+    if (w->scene.host[host].no_sockets || socket == PUNCH_DATA_SOCKET ||
+        socket >= PUNCH_MAX_SOCKETS) {
+        punch_remove_socket(p->engine, peer_now(w, host), socket);
         return;
     }
-    peer_open_socket(w, host, event->socket);
-    punch_add_socket(p->engine, peer_now(w, host), event->socket, &p->local[event->socket]);
+    peer_open_socket(w, host, socket);
+    punch_add_socket(p->engine, peer_now(w, host), socket, &p->local[socket]);
+}
+
+static void on_want_socket(struct world *w, uint32_t host, const struct punch_event *event)
+{
+    for (unsigned i = 0; i < event->socket_count; i++)
+        open_one(w, host, event->socket + i);
+}
+
+static void on_drop_socket(struct world *w, uint32_t host, const struct punch_event *event)
+{
+    for (unsigned i = 0; i < event->socket_count; i++)
+        peer_close_socket(w, host, event->socket + i);
 }
 
 static void on_note(struct world *w, uint32_t host, const struct punch_event *event)
@@ -77,6 +89,7 @@ static void (*const on_event[])(struct world *w, uint32_t host, const struct pun
     [PUNCH_EVENT_USABLE] = on_usable,           [PUNCH_EVENT_PATH] = on_path,
     [PUNCH_EVENT_WANT_SOCKET] = on_want_socket, [PUNCH_EVENT_NOTE] = on_note,
     [PUNCH_EVENT_PATH_LOST] = on_path_lost,     [PUNCH_EVENT_FAILED] = on_failed,
+    [PUNCH_EVENT_DROP_SOCKET] = on_drop_socket,
 };
 
 /* ---- driving ---- */

@@ -249,6 +249,7 @@ static bool begin_callee(struct eyelet_conn *conn, uint64_t now_us, const wire_P
         send_bare_candidates(conn);
         conn_claim_bare(conn);
     }
+    conn->note_rtt_us = msg->path_rtt_us;
     if (conn_start_punch(conn, now_us) != EYELET_OK) {
         return false;
     }
@@ -362,6 +363,7 @@ void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Pe
     }
     free(conn->held); /* our dial has been answered: it survives */
     conn->held = NULL;
+    conn->note_rtt_us = msg->path_rtt_us;
     if (conn_start_punch(conn, now_us) != EYELET_OK) {
         conn_fail(conn, EYELET_ERR_MEMORY, "out of memory for punching");
         return;

@@ -30,18 +30,53 @@ struct eyelet_conn *conn_new(struct eyelet_endpoint *ep, const struct identity_i
     return conn;
 }
 
+struct udp_socket *conn_socket(const struct eyelet_conn *conn, unsigned index)
+{
+    if (index < PUNCH_SEARCH_SOCKET) {
+        return conn->sockets[index];
+    }
+    return conn->search_sockets != NULL && index < PUNCH_MAX_SOCKETS
+               ? conn->search_sockets[index - PUNCH_SEARCH_SOCKET]
+               : NULL;
+}
+
+bool conn_set_socket(struct eyelet_conn *conn, unsigned index, struct udp_socket *s)
+{
+    if (index >= PUNCH_SEARCH_SOCKET && conn->search_sockets == NULL) {
+        conn->search_sockets = calloc(PUNCH_SEARCH_SOCKETS, sizeof(struct udp_socket *));
+        if (conn->search_sockets == NULL) {
+            return false;
+        }
+    }
+    if (index < PUNCH_SEARCH_SOCKET) {
+        conn->sockets[index] = s;
+    } else {
+        conn->search_sockets[index - PUNCH_SEARCH_SOCKET] = s;
+    }
+    if (s != NULL && s != &conn->ep->warm[PUNCH_DATA_SOCKET]) {
+        s->owner = conn;
+        s->index = index;
+    }
+    return true;
+}
+
 void conn_release_socket(struct eyelet_conn *conn, unsigned index)
 {
-    struct udp_socket *s = conn->sockets[index];
-    conn->sockets[index] = NULL;
-    if (s == NULL || s == &conn->ep->warm[PUNCH_DATA_SOCKET]) {
+    struct udp_socket *s = conn_socket(conn, index);
+    if (s == NULL) {
+        return;
+    }
+    (void)conn_set_socket(conn, index, NULL);
+    if (s == &conn->ep->warm[PUNCH_DATA_SOCKET]) {
         return;
     }
     if (s->fd >= 0) {
         endpoint_unwatch(conn->ep, s->fd);
         udp_close(s);
     }
-    free(s);
+    s->owner = NULL;
+    s->next = conn->ep->closed;
+    conn->ep->closed = s;
 }
 
 static void stop_punching(struct eyelet_conn *conn)
@@ -53,6 +88,8 @@ static void stop_punching(struct eyelet_conn *conn)
     for (unsigned i = 0; i < PUNCH_MAX_SOCKETS; i++) {
         conn_release_socket(conn, i);
     }
+    free(conn->search_sockets);
+    conn->search_sockets = NULL;
     if (conn->ep->unsent.conn == conn) {
         conn->ep->unsent = (struct unsent){0};
     }
@@ -98,7 +135,7 @@ void conn_claim_bare(struct eyelet_conn *conn)
     }
     *s = *warm;
     conn->bare_public = ep->session.reflexive[SESSION_BARE];
-    conn->sockets[PUNCH_DATA_SOCKET] = s;
+    (void)conn_set_socket(conn, PUNCH_DATA_SOCKET, s);
     endpoint_rewatch(ep, s->fd, false, s);
     if (udp_open(warm) == 0) {
         (void)endpoint_watch(ep, warm->fd, false, warm);
@@ -128,6 +165,8 @@ int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us)
         .remote_ufrag = conn->caller ? k->callee_ufrag : k->caller_ufrag,
         .remote_password = conn->caller ? k->callee_password : k->caller_password,
         .profile = s->profile,
+        .no_search = ep->no_search,
+        .note_rtt_us = conn->note_rtt_us,
         .bounce_count = s->bounce_count,
         .budget = &ep->budget,
         .random = identity_random,

@@ -165,7 +165,7 @@ int eyelet_take_socket(eyelet_conn *conn, struct sockaddr_storage *peer, socklen
     if (conn->state != CONN_OPEN) {
         return EYELET_ERR_AGAIN;
     }
-    struct udp_socket *s = conn->sockets[conn->pair.socket];
+    struct udp_socket *s = conn_socket(conn, conn->pair.socket);
     int fd = s->fd;
     endpoint_unwatch(conn->ep, fd);
     udp_make_plain(s);

@@ -55,10 +55,12 @@ struct eyelet_conn {
     struct dial_note_box notes_out, notes_in;
     wire_PeerCoord *held; /* the peer's crossing dial, in case ours is not answered; owned */
 
-    struct punch *punch;                           /* owned, NULL before PUNCHING */
-    struct udp_socket *sockets[PUNCH_MAX_SOCKETS]; /* owned, but for the endpoint's data socket */
-    struct stun_addr bare_public; /* of the bare socket that was claimed; none if unknown */
-    struct link *link;            /* owned, NULL for a bare connection */
+    struct punch *punch;                             /* owned, NULL before PUNCHING */
+    struct udp_socket *sockets[PUNCH_SEARCH_SOCKET]; /* owned, but for the endpoint's data socket */
+    struct udp_socket **search_sockets; /* owned; PUNCH_SEARCH_SOCKETS, NULL before a search */
+    struct stun_addr bare_public;       /* of the bare socket that was claimed; none if unknown */
+    struct link *link;                  /* owned, NULL for a bare connection */
+    uint64_t note_rtt_us;               /* to the peer and back through the mediator; 0: unknown */
     bool path_up;
     size_t datagram_bytes;
     struct size_probe probe;
@@ -93,6 +95,7 @@ struct eyelet_endpoint {
     struct udp_socket warm[SESSION_SOCKETS];
     struct session session;
     struct punch_budget budget;
+    bool no_search; /* no dial tries many sockets and ports */
     struct dial_guard *guard;
     enum eyelet_listen_mode listen_mode;
     struct eyelet_id *allowed; /* owned */
@@ -101,6 +104,7 @@ struct eyelet_endpoint {
     uint64_t last_dial_unix_us;
     struct eyelet_conn *conns;
     size_t conn_count;
+    struct udp_socket *closed;      /* freed when no event can name them any more */
     struct eyelet_conn *last_heard; /* of the last link packet: the likeliest for the next */
 
     bool news_registered, news_lost;
@@ -147,6 +151,10 @@ struct eyelet_conn *conn_new(struct eyelet_endpoint *ep, const struct identity_i
 void conn_destroy(struct eyelet_conn *conn);
 /* Drops what belongs to the role it had: engine, link, sockets. */
 void conn_reset(struct eyelet_conn *conn);
+/* By the engine's index; NULL: none. */
+struct udp_socket *conn_socket(const struct eyelet_conn *conn, unsigned index);
+/* False: out of memory. */
+bool conn_set_socket(struct eyelet_conn *conn, unsigned index, struct udp_socket *s);
 /* Closes a socket of the connection's own, or lets go of the endpoint's. */
 void conn_release_socket(struct eyelet_conn *conn, unsigned index);
 /* Takes the warm bare socket for this connection; the endpoint opens another one. */

@@ -14,6 +14,7 @@ static void samples_to_wire(const struct punch_note *note, wire_Samples *out)
     }
     out->has_profile = true;
     wire_from_profile(&note->profile, &out->profile);
+    out->age_us = note->age_us < UINT32_MAX ? (uint32_t)note->age_us : UINT32_MAX;
 }
 
 static void plan_to_wire(const struct punch_note *note, wire_PunchPlan *out)
@@ -27,6 +28,10 @@ static void plan_to_wire(const struct punch_note *note, wire_PunchPlan *out)
     }
     out->start_after_us = (uint32_t)note->plan.start_after_us;
     out->fresh_socket = note->plan.fresh_socket;
+    out->sockets = note->plan.sockets;
+    out->probes = note->plan.probes;
+    out->range_first = note->plan.range_first;
+    out->range_ports = note->plan.range_ports;
 }
 
 bool notes_to_wire(const struct punch_note *note, wire_Note *out)
@@ -61,6 +66,7 @@ bool notes_from_wire(const wire_Note *note, struct punch_note *out)
             out->samples.ports[out->samples.count++] = (uint16_t)in->ports[i];
         }
         wire_to_profile(&in->profile, &out->profile);
+        out->age_us = in->age_us;
         return true;
     }
     case wire_Note_punch_plan_tag: {
@@ -73,6 +79,10 @@ bool notes_from_wire(const wire_Note *note, struct punch_note *out)
         }
         out->plan.start_after_us = in->start_after_us;
         out->plan.fresh_socket = in->fresh_socket;
+        out->plan.sockets = (uint16_t)in->sockets;
+        out->plan.probes = (uint16_t)in->probes;
+        out->plan.range_first = (uint16_t)in->range_first;
+        out->plan.range_ports = in->range_ports;
         return true;
     }
     case wire_Note_send_first_tag:

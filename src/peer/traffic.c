@@ -18,13 +18,12 @@
 static bool offer_to_engine(struct eyelet_conn *conn, uint64_t now_us, const struct udp_socket *s,
                             const struct stun_addr *from, const uint8_t *bytes, size_t size)
 {
-    for (unsigned i = 0; conn->punch != NULL && i < PUNCH_MAX_SOCKETS; i++) {
-        if (conn->sockets[i] == s) {
-            struct punch_pair pair = {.socket = i, .remote = *from};
-            return punch_input(conn->punch, now_us, &pair, bytes, size);
-        }
+    unsigned index = s->owner == conn ? s->index : PUNCH_DATA_SOCKET;
+    if (conn->punch == NULL || conn_socket(conn, index) != s) {
+        return false;
     }
-    return false;
+    struct punch_pair pair = {.socket = index, .remote = *from};
+    return punch_input(conn->punch, now_us, &pair, bytes, size);
 }
 
 static bool size_probe_answered(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *bytes,
@@ -53,6 +52,12 @@ static void receive_stun(struct eyelet_endpoint *ep, uint64_t now_us, struct udp
         if (s == &ep->warm[i] && session_stun(ep, now_us, i, from, bytes, size)) {
             return;
         }
+    }
+    if (s->owner != NULL) {
+        if (!size_probe_answered(s->owner, now_us, bytes, size)) {
+            (void)offer_to_engine(s->owner, now_us, s, from, bytes, size);
+        }
+        return;
     }
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
         if (size_probe_answered(c, now_us, bytes, size) ||
@@ -92,7 +97,7 @@ static void receive_link(struct eyelet_endpoint *ep, uint64_t now_us, const stru
     }
     (void)link_input(conn->link, now_us, bytes, size);
     if (conn->punch != NULL && conn->has_path && stun_addr_equal(&conn->pair.remote, from) &&
-        conn->sockets[conn->pair.socket] == s) {
+        conn_socket(conn, conn->pair.socket) == s) {
         punch_heard_link(conn->punch, now_us, &conn->pair);
     }
 }
@@ -174,9 +179,9 @@ void traffic_size_probe(struct eyelet_conn *conn, uint64_t now_us)
     stun_add_integrity(&b, (const uint8_t *)password, strlen(password));
     stun_add_fingerprint(&b);
     size_t size = stun_finish(&b);
-    if (size > 0 && conn->sockets[conn->probe.pair.socket] != NULL) {
-        (void)udp_send(conn->sockets[conn->probe.pair.socket], &conn->probe.pair.remote, 0, packet,
-                       size, size);
+    struct udp_socket *s = conn_socket(conn, conn->probe.pair.socket);
+    if (size > 0 && s != NULL) {
+        (void)udp_send(s, &conn->probe.pair.remote, 0, packet, size, size);
     }
 }
 
@@ -193,6 +198,9 @@ static const char *local_text(enum punch_technique technique)
         return "predicted";
     case PUNCH_TECHNIQUE_PORT_MAPPED:
         return "portmap";
+    case PUNCH_TECHNIQUE_BIRTHDAY:
+    case PUNCH_TECHNIQUE_BLOCK:
+        return "birthday";
     default:
         return "srflx";
     }
@@ -228,26 +236,30 @@ static void new_path(struct eyelet_conn *conn, uint64_t now_us, const struct pun
 static void open_socket(struct eyelet_conn *conn, uint64_t now_us, unsigned index)
 {
     struct eyelet_endpoint *ep = conn->ep;
-    if (index != PUNCH_DATA_SOCKET && index < PUNCH_MAX_SOCKETS) {
-        conn_release_socket(conn, index);
-        struct udp_socket *s = calloc(1, sizeof *s);
-        if (s != NULL && udp_open(s) == 0) {
-            struct stun_addr local = conn_local_address(ep, s);
-            (void)endpoint_watch(ep, s->fd, false, s);
-            conn->sockets[index] = s;
-            punch_add_socket(conn->punch, now_us, index, &local);
-            return;
+    if (index == PUNCH_DATA_SOCKET || index >= PUNCH_MAX_SOCKETS) {
+        return;
+    }
+    conn_release_socket(conn, index);
+    struct udp_socket *s = calloc(1, sizeof *s);
+    if (s == NULL || udp_open(s) != 0 || !conn_set_socket(conn, index, s)) {
+        if (s != NULL) {
+            udp_close(s);
         }
         free(s);
+        punch_remove_socket(conn->punch, now_us, index);
+        return;
     }
-    punch_remove_socket(conn->punch, now_us, index);
+    struct stun_addr local = conn_local_address(ep, s);
+    (void)endpoint_watch(ep, s->fd, false, s);
+    punch_add_socket(conn->punch, now_us, index, &local);
 }
 
 static void punching_failed(struct eyelet_conn *conn, const struct punch_event *event)
 {
     const char *remedy = punch_failure_remedy(event->failure);
+    char why[PUNCH_WHY_BYTES];
     conn_fail(conn, EYELET_ERR_NO_PATH, "no direct path: %s%s%s%s%s",
-              punch_failure_text(event->failure), event->error != 0 ? ": " : "",
+              punch_why(conn->punch, event->failure, why), event->error != 0 ? ": " : "",
               event->error != 0 ? strerror(event->error) : "", remedy[0] != '\0' ? ". " : "",
               remedy);
 }
@@ -262,7 +274,14 @@ static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
             new_path(conn, now_us, &event);
             break;
         case PUNCH_EVENT_WANT_SOCKET:
-            open_socket(conn, now_us, event.socket);
+            for (unsigned i = 0; i < event.socket_count; i++) {
+                open_socket(conn, now_us, event.socket + i);
+            }
+            break;
+        case PUNCH_EVENT_DROP_SOCKET:
+            for (unsigned i = 0; i < event.socket_count; i++) {
+                conn_release_socket(conn, event.socket + i);
+            }
             break;
         case PUNCH_EVENT_NOTE:
             if (notes_to_wire(&event.note, &note)) {
@@ -293,7 +312,7 @@ static void flush_engine(struct eyelet_conn *conn, uint64_t now_us)
     struct punch_out out;
     follow_engine(conn, now_us);
     while (conn->punch != NULL && punch_output(conn->punch, now_us, &out, packet)) {
-        struct udp_socket *s = conn->sockets[out.pair.socket];
+        struct udp_socket *s = conn_socket(conn, out.pair.socket);
         int error =
             s == NULL ? EBADF : udp_send(s, &out.pair.remote, out.ttl, packet, out.size, out.size);
         punch_sent(conn->punch, now_us, &out, error);
@@ -309,7 +328,7 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
     struct punch_pair routes[PUNCH_MAX_ROUTES];
     size_t count = punch_routes(conn->punch, now_us, routes);
     for (size_t i = 0; i < count; i++) {
-        struct udp_socket *s = conn->sockets[routes[i].socket];
+        struct udp_socket *s = conn_socket(conn, routes[i].socket);
         if (s == NULL) {
             continue;
         }
@@ -331,7 +350,7 @@ void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us)
     if (u.bytes == 0) {
         return;
     }
-    struct udp_socket *s = u.conn->sockets[u.pair.socket];
+    struct udp_socket *s = conn_socket(u.conn, u.pair.socket);
     if (s != NULL && udp_send(s, &u.pair.remote, 0, ep->tx, u.bytes, u.segment_bytes) == EAGAIN) {
         endpoint_rewatch(ep, s->fd, true, s);
         return;

@@ -12,8 +12,11 @@
 
 struct udp_socket {
     int fd;
-    uint16_t port;    /* host byte order */
-    bool no_segments; /* the kernel refused UDP_SEGMENT: datagrams go one by one */
+    uint16_t port;             /* host byte order */
+    bool no_segments;          /* the kernel refused UDP_SEGMENT: datagrams go one by one */
+    struct eyelet_conn *owner; /* NULL: the endpoint's */
+    unsigned index;            /* in its owner's engine */
+    struct udp_socket *next;   /* of those that are closed, but may still be named by an event */
 };
 
 /* Non-blocking, bound to every interface on a random port. 0 or an errno. */

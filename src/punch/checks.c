@@ -33,37 +33,46 @@ struct transaction *check_find(struct punch *p, const uint8_t *id, uint16_t *pai
     return NULL;
 }
 
-/* Each check is a transaction of its own: its answer then tells the round trip without doubt, and
- * no transaction ID ever stands for two different requests. */
-size_t check_request(struct punch *p, struct pair *pair, uint8_t *buffer, size_t capacity)
+size_t check_build(const struct punch *p, const struct check *c, uint8_t *buffer, size_t capacity)
 {
-    struct transaction *t = &pair->out[pair->next_out];
-    unsigned preference = pair->remote.family == STUN_IPV6 ? 65535 : 32767;
+    unsigned preference = c->family == STUN_IPV6 ? 65535 : 32767;
     char username[2 * PUNCH_MAX_CREDENTIAL + 1];
     struct stun_builder b;
-
-    memset(t, 0, sizeof(*t));
-    p->random(p->random_context, t->id, sizeof(t->id));
-    t->sent_us = p->now_us;
-    t->controlling = p->controlling;
-    t->nominating = p->controlling && pair->nominate;
-    t->live = true;
-    pair->next_out = (uint8_t)((pair->next_out + 1) % TRANSACTIONS);
 
     memcpy(username, p->remote_ufrag, p->remote_ufrag_bytes);
     username[p->remote_ufrag_bytes] = ':';
     memcpy(username + p->remote_ufrag_bytes + 1, p->local_ufrag, p->local_ufrag_bytes);
 
-    stun_begin(&b, buffer, capacity, STUN_BINDING_REQUEST, t->id);
+    stun_begin(&b, buffer, capacity, STUN_BINDING_REQUEST, c->transaction);
     stun_add_bytes(&b, STUN_USERNAME, username, p->remote_ufrag_bytes + 1 + p->local_ufrag_bytes);
-    stun_add_u32(&b, STUN_PRIORITY,
-                 check_priority(TYPE_PEER_REFLEXIVE, preference - (unsigned)pair->socket));
-    stun_add_u64(&b, t->controlling ? STUN_ICE_CONTROLLING : STUN_ICE_CONTROLLED, p->tie_breaker);
-    if (t->nominating)
+    stun_add_u32(&b, STUN_PRIORITY, check_priority(TYPE_PEER_REFLEXIVE, preference - c->socket));
+    stun_add_u64(&b, c->controlling ? STUN_ICE_CONTROLLING : STUN_ICE_CONTROLLED, p->tie_breaker);
+    if (c->nominating)
         stun_add_flag(&b, STUN_USE_CANDIDATE);
     stun_add_integrity(&b, (const uint8_t *)p->remote_password, p->remote_password_bytes);
     stun_add_fingerprint(&b);
     return stun_finish(&b);
+}
+
+/* Each check is a transaction of its own: its answer then tells the round trip without doubt, and
+ * no transaction ID ever stands for two different requests. */
+size_t check_request(struct punch *p, struct pair *pair, uint8_t *buffer, size_t capacity)
+{
+    struct transaction *t = &pair->out[pair->next_out];
+    struct check check = {.transaction = t->id,
+                          .socket = pair->socket,
+                          .family = pair->remote.family,
+                          .controlling = p->controlling,
+                          .nominating = p->controlling && pair->nominate};
+
+    memset(t, 0, sizeof(*t));
+    p->random(p->random_context, t->id, sizeof(t->id));
+    t->sent_us = p->now_us;
+    t->controlling = check.controlling;
+    t->nominating = check.nominating;
+    t->live = true;
+    pair->next_out = (uint8_t)((pair->next_out + 1) % TRANSACTIONS);
+    return check_build(p, &check, buffer, capacity);
 }
 
 static const char *reason(uint16_t error)

@@ -5,6 +5,7 @@
 
 #include "punch/plan.h"
 #include "punch/punch.h"
+#include "punch/search.h"
 #include "punch/survey.h"
 
 #define NEVER  UINT64_MAX
@@ -45,7 +46,7 @@ struct remote {
 
 struct pair {
     bool used;
-    uint8_t socket;
+    uint16_t socket;
     uint8_t kind; /* of the remote address */
     struct stun_addr remote;
     bool attested;
@@ -61,6 +62,7 @@ struct pair {
     uint32_t link_copies;
     uint64_t round_us; /* first check of this round */
     uint64_t next_us;
+    uint64_t loud_us;      /* from then on it opens no more, and speaks */
     uint64_t last_full_us; /* last check at full TTL; NEVER if none */
     uint64_t rtt_us;
     struct transaction out[TRANSACTIONS];
@@ -79,17 +81,24 @@ struct forecast {
     bool wanted, surveying, opened, decided;
     bool planned; /* caller: the callee's plan has come */
     struct plan_part plan;
+    enum punch_technique technique;
     uint64_t plan_due_us;
     struct survey survey;
-    uint64_t last_answer_us, decided_us;
+    uint64_t asked_us, last_answer_us, decided_us;
     uint64_t not_before_us; /* no fresh socket until then */
+    uint64_t gate_us;       /* until then the host may not search; 0: it may */
     struct nat_samples mine, theirs;
+    uint64_t theirs_us; /* when theirs came */
+    uint64_t their_age_us;
+    uint8_t rounds; /* begun anew, because the first plan missed */
 };
 
 struct punch {
     enum state state;
     bool caller, controlling;
     uint8_t opener_ttl;
+    bool opener_ttl_known, no_search;
+    uint64_t note_rtt_us;
     char local_ufrag[PUNCH_MAX_CREDENTIAL + 1], local_password[PUNCH_MAX_CREDENTIAL + 1];
     char remote_ufrag[PUNCH_MAX_CREDENTIAL + 1], remote_password[PUNCH_MAX_CREDENTIAL + 1];
     size_t local_ufrag_bytes, local_password_bytes, remote_ufrag_bytes, remote_password_bytes;
@@ -112,7 +121,7 @@ struct punch {
     struct {
         bool open;
         struct stun_addr local;
-    } sockets[PUNCH_MAX_SOCKETS];
+    } sockets[PUNCH_SEARCH_SOCKET]; /* those of a search are its own business */
     struct remote remotes[PUNCH_MAX_CANDIDATES];
     size_t remote_count;
     struct pair pairs[PUNCH_MAX_PAIRS];
@@ -140,6 +149,7 @@ struct punch {
     size_t seen_next;
 
     struct forecast forecast;
+    struct search search;
 };
 
 /* ---- punch.c ---- */
@@ -147,6 +157,8 @@ void engine_advance(struct punch *p, uint64_t now_us);
 struct punch_event *engine_event(struct punch *p, enum punch_event_kind kind);
 void engine_hear(struct punch *p, uint16_t index); /* the peer was heard on this pair */
 void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us);
+bool engine_has_socket(const struct punch *p, unsigned socket);
+uint64_t engine_earlier(uint64_t a, uint64_t b);
 
 /* ---- pairs.c ---- */
 struct remote *remote_find(struct punch *p, const struct stun_addr *addr);
@@ -168,6 +180,14 @@ bool pair_trusted(const struct pair *pair); /* somebody vouches for the address 
 void pair_select(struct punch *p);
 
 /* ---- checks.c ---- */
+/* What is the same in every check of ours. */
+struct check {
+    const uint8_t *transaction;
+    unsigned socket;
+    uint8_t family;
+    bool controlling, nominating;
+};
+size_t check_build(const struct punch *p, const struct check *c, uint8_t *buffer, size_t capacity);
 size_t check_request(struct punch *p, struct pair *pair, uint8_t *buffer, size_t capacity);
 size_t check_answer(struct punch *p, const struct answer *a, uint8_t *buffer, size_t capacity);
 bool check_is_for_us(const struct punch *p, const struct stun_message *msg);
@@ -181,16 +201,36 @@ void consent_lose(struct punch *p); /* the selected path is gone: punch again */
 void consent_answered(struct punch *p);
 uint64_t consent_next(const struct punch *p);
 
+/* ---- samples.c: the fresh socket ---- */
+bool samples_asked(const struct survey *s); /* each question at least once */
+void samples_want(struct punch *p);
+void samples_take(struct punch *p);
+uint64_t samples_next(const struct punch *p);
+void samples_socket(struct punch *p); /* the fresh socket is open */
+void samples_socket_gone(struct punch *p);
+bool samples_input(struct punch *p, const struct punch_pair *from, const struct stun_message *msg);
+bool samples_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size_t capacity);
+uint64_t samples_hold(const struct punch *p); /* plain checks through the NAT wait until then */
+
 /* ---- forecast.c: prediction ---- */
 void forecast_advance(struct punch *p);
-void forecast_socket(struct punch *p); /* the fresh socket is open */
-void forecast_socket_gone(struct punch *p);
-bool forecast_input(struct punch *p, const struct punch_pair *from, const struct stun_message *msg);
-bool forecast_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size_t capacity);
 void forecast_samples(struct punch *p, const struct punch_note *note);
 void forecast_plan(struct punch *p, const struct punch_note *note);
-uint64_t forecast_hold(const struct punch *p); /* plain checks through the NAT wait until then */
 uint64_t forecast_next(const struct punch *p);
+
+/* ---- search.c ---- */
+/* False: it may not be, or has nothing to do. */
+bool search_begin(struct punch *p, const struct plan_part *part, enum punch_technique technique,
+                  uint64_t at_us);
+void search_advance(struct punch *p);
+void search_stop(struct punch *p); /* closes what no pair uses */
+void search_socket(struct punch *p, unsigned socket, bool open);
+bool search_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size_t capacity);
+/* An answer to one of its packets: the index of the pair that it became, or NO_PAIR. */
+uint16_t search_input(struct punch *p, const struct punch_pair *from,
+                      const struct stun_message *msg, uint64_t *rtt_us);
+uint64_t search_next(const struct punch *p);
+bool search_found(const struct punch *p, const struct pair *pair);
 
 /* ---- outbox.c ---- */
 bool outbox_blocked(const struct punch *p, unsigned reserve); /* the plain punch has sent enough */

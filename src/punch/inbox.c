@@ -142,6 +142,7 @@ bool punch_input(struct punch *p, uint64_t now_us, const struct punch_pair *pair
 {
     struct stun_message msg;
     struct transaction *t;
+    uint64_t rtt_us;
     uint16_t i;
 
     engine_advance(p, now_us);
@@ -153,14 +154,20 @@ bool punch_input(struct punch *p, uint64_t now_us, const struct punch_pair *pair
     case STUN_BINDING_REQUEST:
         if (!check_is_for_us(p, &msg))
             return false;
-        if (p->sockets[pair->socket].open)
+        if (engine_has_socket(p, pair->socket))
             request(p, pair, &msg);
         return true;
     case STUN_BINDING_SUCCESS:
     case STUN_BINDING_ERROR:
         t = check_find(p, msg.transaction, &i);
-        if (t == NULL)
-            return forecast_input(p, pair, &msg);
+        if (t == NULL) {
+            i = search_input(p, pair, &msg, &rtt_us);
+            if (i == NO_PAIR)
+                return samples_input(p, pair, &msg);
+            engine_hear(p, i);
+            engine_prove(p, i, rtt_us);
+            return true;
+        }
         response(p, pair, &msg, t, i);
         return true;
     case STUN_BINDING_INDICATION:
@@ -175,7 +182,7 @@ void punch_heard_link(struct punch *p, uint64_t now_us, const struct punch_pair 
     uint16_t i;
 
     engine_advance(p, now_us);
-    if (pair->socket >= PUNCH_MAX_SOCKETS || !p->sockets[pair->socket].open ||
+    if (pair->socket >= PUNCH_MAX_SOCKETS || !engine_has_socket(p, pair->socket) ||
         !stun_addr_is_usable(&pair->remote))
         return;
     i = arrival(p, pair);

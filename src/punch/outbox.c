@@ -8,6 +8,7 @@
  * callee, three copies of its answer to the link's first flight. */
 #define RESERVE_TRIGGERED 2
 #define RESERVE_LINK      3
+#define EARLY_TRIES       3
 
 static const uint64_t retry_us[RETRY_GAPS] = {20 * MS, 60 * MS, 140 * MS, 300 * MS};
 
@@ -71,10 +72,27 @@ static void count_unheard(struct punch *p, const struct pair *pair)
         r->sent_unheard++;
 }
 
+/* Before the time to start: a few times, closer and closer to it. */
+static void schedule_early(struct punch *p, struct pair *pair)
+{
+    uint64_t left = p->start_us - p->now_us;
+
+    pair->tries++;
+    pair->next_us = p->now_us + (left > 4 * MS ? left / 2 : left);
+    if (pair->tries < EARLY_TRIES)
+        return;
+    pair->tries = 0;
+    pair->next_us = p->start_us;
+}
+
 static void schedule_retry(struct punch *p, struct pair *pair)
 {
     uint64_t next;
 
+    if (p->now_us < p->start_us && !pair->heard) {
+        schedule_early(p, pair);
+        return;
+    }
     if (pair->tries == 0)
         pair->round_us = p->now_us;
     if (pair->tries < UINT8_MAX)
@@ -93,6 +111,8 @@ static void schedule_retry(struct punch *p, struct pair *pair)
         next = p->now_us + RETRY_SLOW_US;
     if (next < p->now_us + 10 * MS)
         next = p->now_us + 10 * MS;
+    if (pair->opens && p->now_us < pair->loud_us && pair->loud_us < next)
+        next = pair->loud_us;
     pair->next_us = next;
 }
 
@@ -101,7 +121,7 @@ static bool is_opener(const struct punch *p, const struct pair *pair)
     if (pair->heard)
         return false;
     if (pair_planned(pair))
-        return pair->opens && p->now_us < p->start_us + ALONE_US;
+        return pair->opens && p->now_us < p->start_us + ALONE_US && p->now_us < pair->loud_us;
     return p->caller && !p->loud;
 }
 
@@ -193,8 +213,8 @@ static uint64_t due(const struct punch *p, const struct pair *pair, bool burst_o
         return at;
     if (at < p->pace_us)
         at = p->pace_us;
-    if (at < forecast_hold(p) && !stun_addr_is_private(&pair->remote))
-        at = forecast_hold(p);
+    if (at < samples_hold(p) && !stun_addr_is_private(&pair->remote))
+        at = samples_hold(p);
     if (pair->sent == 0 && burst_over && at < p->pace_new_us)
         at = p->pace_new_us;
     return at;
@@ -242,7 +262,7 @@ static bool output_answer(struct punch *p, struct punch_out *out, uint8_t *buffe
 
         p->answer_first = (p->answer_first + 1) % ANSWERS;
         p->answer_count--;
-        if (!p->sockets[a->pair.socket].open)
+        if (!engine_has_socket(p, a->pair.socket))
             continue;
         out->size = check_answer(p, a, buffer, PUNCH_MAX_PACKET_BYTES);
         out->pair = a->pair;
@@ -261,10 +281,12 @@ bool punch_output(struct punch *p, uint64_t now_us, struct punch_out *out,
     if (output_answer(p, out, buffer))
         return true;
     if (!credentials_known(p))
-        return forecast_output(p, out, buffer, PUNCH_MAX_PACKET_BYTES);
+        return samples_output(p, out, buffer, PUNCH_MAX_PACKET_BYTES);
     return output_check(p, TRIGGERED, out, buffer) ||
-           forecast_output(p, out, buffer, PUNCH_MAX_PACKET_BYTES) ||
-           output_check(p, PLANNED, out, buffer) || output_check(p, ORDINARY, out, buffer);
+           samples_output(p, out, buffer, PUNCH_MAX_PACKET_BYTES) ||
+           output_check(p, PLANNED, out, buffer) ||
+           search_output(p, out, buffer, PUNCH_MAX_PACKET_BYTES) ||
+           output_check(p, ORDINARY, out, buffer);
 }
 
 void punch_sent(struct punch *p, uint64_t now_us, const struct punch_out *out, int error)

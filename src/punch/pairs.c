@@ -8,7 +8,7 @@ static const uint64_t retry_us[RETRY_GAPS] = {20 * MS, 60 * MS, 140 * MS, 300 * 
 
 static bool is_ours(const struct punch *p, const struct stun_addr *addr)
 {
-    for (size_t i = 0; i < PUNCH_MAX_SOCKETS; i++) {
+    for (size_t i = 0; i < PUNCH_SEARCH_SOCKET; i++) {
         if (p->sockets[i].open && stun_addr_equal(&p->sockets[i].local, addr))
             return true;
     }
@@ -118,13 +118,14 @@ uint16_t pair_add(struct punch *p, unsigned socket, enum punch_kind kind,
         return NO_PAIR;
     memset(&p->pairs[i], 0, sizeof(p->pairs[i]));
     p->pairs[i].used = true;
-    p->pairs[i].socket = (uint8_t)socket;
+    p->pairs[i].socket = (uint16_t)socket;
     p->pairs[i].kind = (uint8_t)kind;
     p->pairs[i].remote = *remote;
     p->pairs[i].attested = attested;
     p->pairs[i].tries_left = UINT8_MAX;
     p->pairs[i].next_us = NEVER;
     p->pairs[i].last_full_us = NEVER;
+    p->pairs[i].loud_us = NEVER;
     return i;
 }
 
@@ -148,7 +149,7 @@ void pair_form(struct punch *p, unsigned socket, const struct remote *r)
         p->pairs[i].attested = p->pairs[i].attested || r->attested;
         return;
     }
-    if (!p->sockets[socket].open || socket == PUNCH_FRESH_SOCKET ||
+    if (socket >= PUNCH_SEARCH_SOCKET || !p->sockets[socket].open || socket == PUNCH_FRESH_SOCKET ||
         !reachable(&p->sockets[socket].local, &r->addr))
         return;
     i = pair_add(p, socket, r->kind, &r->addr, r->attested);
@@ -195,7 +196,8 @@ void pair_trigger(struct punch *p, struct pair *pair)
 
 bool pair_planned(const struct pair *pair)
 {
-    return pair->kind == PUNCH_PREDICTED || pair->socket == PUNCH_FRESH_SOCKET;
+    return pair->kind == PUNCH_PREDICTED || pair->socket == PUNCH_FRESH_SOCKET ||
+           pair->socket >= PUNCH_SEARCH_SOCKET;
 }
 
 bool pair_trusted(const struct pair *pair)
@@ -210,8 +212,13 @@ enum punch_technique pair_technique(const struct punch *p, const struct pair *pa
     bool local = stun_addr_is_private(&pair->remote) || stun_addr_is_loopback(&pair->remote) ||
                  stun_addr_is_link_local(&pair->remote);
 
+    if (search_found(p, pair))
+        return (enum punch_technique)p->search.technique;
     if (varies && pair_planned(pair))
         return PUNCH_TECHNIQUE_PREDICTED;
+    if (!local && stun_addr_same_ip(&pair->remote, &p->profile.public_addr) &&
+        p->profile.mapping != NAT_MAPPING_NONE)
+        return PUNCH_TECHNIQUE_HAIRPIN;
     switch ((enum punch_kind)pair->kind) {
     case PUNCH_HOST:
         return local ? PUNCH_TECHNIQUE_PRIVATE : PUNCH_TECHNIQUE_PUBLIC;
@@ -222,6 +229,8 @@ enum punch_technique pair_technique(const struct punch *p, const struct pair *pa
         return PUNCH_TECHNIQUE_PUBLIC;
     case PUNCH_PORT_MAPPED:
         return PUNCH_TECHNIQUE_PORT_MAPPED;
+    case PUNCH_GATEWAY:
+        return PUNCH_TECHNIQUE_PRIVATE;
     }
     return PUNCH_TECHNIQUE_NONE;
 }

@@ -12,9 +12,18 @@
 /* USERNAME of a check: the rest of it needs at most 84 bytes. */
 #define MAX_USERNAME_BYTES (PUNCH_MAX_PACKET_BYTES - 84)
 
-static uint64_t earlier(uint64_t a, uint64_t b)
+uint64_t engine_earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+bool engine_has_socket(const struct punch *p, unsigned socket)
+{
+    unsigned index = socket - PUNCH_SEARCH_SOCKET;
+
+    if (socket < PUNCH_SEARCH_SOCKET)
+        return p->sockets[socket].open;
+    return socket < PUNCH_MAX_SOCKETS && (p->search.open[index / 8] >> (index % 8) & 1) != 0;
 }
 
 static bool copy_credential(char *to, size_t *bytes, const char *from)
@@ -55,7 +64,8 @@ static enum punch_failure reason(const struct punch *p)
         return PUNCH_FAILURE_ONE_WAY;
     if (p->profile.mapping == NAT_MAPPING_UNKNOWN && p->profile.endpoints_seen == 0)
         return PUNCH_FAILURE_LINK_DOWN;
-    if (mine == PLAN_NEED_LUCK || theirs == PLAN_NEED_LUCK)
+    if (mine == PLAN_NEED_LUCK || theirs == PLAN_NEED_LUCK || mine == PLAN_NEED_BLOCK ||
+        theirs == PLAN_NEED_BLOCK)
         return PUNCH_FAILURE_UNPREDICTABLE;
     return PUNCH_FAILURE_NO_ANSWER;
 }
@@ -91,7 +101,7 @@ static bool nothing_to_poison(const struct punch *p)
 {
     enum plan_need mine = plan_need(&p->profile);
 
-    return mine == PLAN_NEED_SAMPLES || mine == PLAN_NEED_LUCK;
+    return mine == PLAN_NEED_SAMPLES || mine == PLAN_NEED_LUCK || mine == PLAN_NEED_BLOCK;
 }
 
 static void speak_up(struct punch *p)
@@ -125,6 +135,7 @@ void engine_advance(struct punch *p, uint64_t now_us)
         p->pairs[p->selected].next_us = p->now_us;
     }
     forecast_advance(p);
+    search_advance(p);
 }
 
 struct punch_event *engine_event(struct punch *p, enum punch_event_kind kind)
@@ -194,6 +205,7 @@ void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us)
     p->state = CONNECTED;
     p->connected_before = true;
     pair_select(p);
+    search_stop(p);
 }
 
 size_t punch_size(void)
@@ -212,8 +224,13 @@ struct punch *punch_init(void *memory, const struct punch_config *config, uint64
         return NULL;
     p->caller = config->caller;
     p->controlling = config->caller;
-    p->opener_ttl = config->opener_ttl == 0 ? DEFAULT_OPENER_TTL : config->opener_ttl;
     p->profile = config->profile;
+    p->opener_ttl = config->opener_ttl != 0 ? config->opener_ttl : p->profile.opener_ttl;
+    p->opener_ttl_known = p->opener_ttl != 0;
+    if (!p->opener_ttl_known)
+        p->opener_ttl = DEFAULT_OPENER_TTL;
+    p->no_search = config->no_search;
+    p->note_rtt_us = config->note_rtt_us;
     p->bounce_count =
         config->bounce_count < PUNCH_MAX_BOUNCE ? config->bounce_count : PUNCH_MAX_BOUNCE;
     memcpy(p->bounce, config->bounce, p->bounce_count * sizeof(p->bounce[0]));
@@ -250,6 +267,10 @@ void punch_add_socket(struct punch *p, uint64_t now_us, unsigned socket,
     engine_advance(p, now_us);
     if (socket >= PUNCH_MAX_SOCKETS)
         return;
+    if (socket >= PUNCH_SEARCH_SOCKET) {
+        search_socket(p, socket, true);
+        return;
+    }
     if (p->sockets[socket].open) {
         if (stun_addr_equal(&p->sockets[socket].local, local))
             return;
@@ -258,7 +279,7 @@ void punch_add_socket(struct punch *p, uint64_t now_us, unsigned socket,
     p->sockets[socket].open = true;
     p->sockets[socket].local = *local;
     if (socket == PUNCH_FRESH_SOCKET)
-        forecast_socket(p);
+        samples_socket(p);
     for (size_t i = 0; i < p->remote_count; i++)
         pair_form(p, socket, &p->remotes[i]);
     forecast_advance(p);
@@ -269,11 +290,17 @@ void punch_remove_socket(struct punch *p, uint64_t now_us, unsigned socket)
     bool lost;
 
     engine_advance(p, now_us);
-    if (socket >= PUNCH_MAX_SOCKETS || !p->sockets[socket].open)
+    if (socket >= PUNCH_MAX_SOCKETS)
         return;
-    p->sockets[socket].open = false;
+    if (socket >= PUNCH_SEARCH_SOCKET) {
+        search_socket(p, socket, false);
+    } else {
+        if (!p->sockets[socket].open)
+            return;
+        p->sockets[socket].open = false;
+    }
     if (socket == PUNCH_FRESH_SOCKET)
-        forecast_socket_gone(p);
+        samples_socket_gone(p);
     lost = p->state == CONNECTED && p->pairs[p->selected].socket == socket;
     if (lost)
         consent_lose(p);
@@ -289,10 +316,11 @@ void punch_add_remote(struct punch *p, uint64_t now_us, enum punch_kind kind,
     const struct remote *r;
 
     engine_advance(p, now_us);
-    if (kind != PUNCH_HOST && kind != PUNCH_SERVER_REFLEXIVE && kind != PUNCH_PORT_MAPPED)
+    if (kind != PUNCH_HOST && kind != PUNCH_SERVER_REFLEXIVE && kind != PUNCH_PORT_MAPPED &&
+        kind != PUNCH_GATEWAY)
         return;
     r = remote_add(p, kind, addr, attested);
-    for (unsigned socket = 0; r != NULL && socket < PUNCH_MAX_SOCKETS; socket++)
+    for (unsigned socket = 0; r != NULL && socket < PUNCH_SEARCH_SOCKET; socket++)
         pair_form(p, socket, r);
     forecast_advance(p);
 }
@@ -301,7 +329,28 @@ void punch_set_remote_profile(struct punch *p, uint64_t now_us, const struct nat
 {
     engine_advance(p, now_us);
     p->their_profile = *theirs;
+    if (p->caller && plan_harmless(theirs))
+        speak_up(p);
     forecast_advance(p);
+}
+
+/* A caller's NAT that takes no harm may be tried before its opener is known to be out: where the
+ * mediator is far and the peer near, this saves the difference. */
+static void start_early(struct punch *p)
+{
+    struct pair *best = NULL;
+
+    if (p->caller || !plan_harmless(&p->their_profile))
+        return;
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        struct pair *pair = &p->pairs[i];
+
+        if (pair->used && pair->attested && !pair->heard &&
+            (best == NULL || pair_order(pair) < pair_order(best)))
+            best = pair;
+    }
+    if (best != NULL)
+        pair_begin(p, best, p->now_us);
 }
 
 void punch_start(struct punch *p, uint64_t now_us, uint64_t start_at_us)
@@ -319,6 +368,8 @@ void punch_start(struct punch *p, uint64_t now_us, uint64_t start_at_us)
         if (p->pairs[i].used && !p->pairs[i].heard)
             pair_begin(p, &p->pairs[i], p->start_us);
     }
+    if (p->start_us > p->now_us)
+        start_early(p);
     forecast_advance(p);
 }
 
@@ -344,17 +395,18 @@ void punch_note_input(struct punch *p, uint64_t now_us, const struct punch_note 
 
 uint64_t punch_next_timeout(const struct punch *p)
 {
-    uint64_t next = earlier(outbox_next(p), earlier(consent_next(p), forecast_next(p)));
+    uint64_t next = engine_earlier(engine_earlier(outbox_next(p), consent_next(p)),
+                                   engine_earlier(forecast_next(p), search_next(p)));
 
     if (p->state == PUNCHING) {
-        next = earlier(next, p->deadline_us);
+        next = engine_earlier(next, p->deadline_us);
         if (!p->asked_first && !p->heard_any)
-            next = earlier(next, p->silence_due_us);
+            next = engine_earlier(next, p->silence_due_us);
         if (!p->loud)
-            next = earlier(next, p->start_us + ALONE_US);
+            next = engine_earlier(next, p->start_us + ALONE_US);
     }
     if (p->state == CONNECTED && p->controlling)
-        next = earlier(next, p->nominate_due_us);
+        next = engine_earlier(next, p->nominate_due_us);
     return next;
 }
 

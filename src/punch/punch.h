@@ -15,8 +15,10 @@
  * A caller that is asked knows that the callee's NAT is open to it, and goes to full TTL. One that
  * hears nothing announces a fresh socket, because its NAT may have been poisoned by an early
  * packet, and goes to full TTL after 2.5 s. A caller whose NAT gives each destination another port
- * has nothing to lose: it uses full TTL at once. Retries per pair after 20, 60, 140, 300 ms, then
- * every 500 ms, within the budgets of budget.h.
+ * has nothing to lose: it uses full TTL at once. So does one that knows the callee's NAT to be
+ * harmless; and a callee that knows this of the caller's NAT sends from the arrival of the dial on,
+ * a few times until start_at. Retries per pair after 20, 60, 140, 300 ms, then every 500 ms, within
+ * the budgets of budget.h. What more there is (prediction, searches) is in plan.h and search.h.
  *
  * Times: microseconds of any monotonic clock, wherever it starts. */
 #ifndef PUNCH_PUNCH_H
@@ -27,7 +29,10 @@
 #include "punch/budget.h"
 #include "stun/stun.h"
 
-#define PUNCH_MAX_SOCKETS      4
+/* Sockets have numbers: a few that the driver adds by itself, then those that a search asks for. */
+#define PUNCH_SEARCH_SOCKET    4 /* the first of a search */
+#define PUNCH_SEARCH_SOCKETS   545
+#define PUNCH_MAX_SOCKETS      (PUNCH_SEARCH_SOCKET + PUNCH_SEARCH_SOCKETS)
 #define PUNCH_MAX_CANDIDATES   24 /* remote, signalled and peer-reflexive together */
 #define PUNCH_MAX_PAIRS        96
 #define PUNCH_MAX_ROUTES       3 /* copies of a link packet before a pair is proven */
@@ -35,6 +40,7 @@
 #define PUNCH_MAX_PACKET_BYTES 256 /* no check of ours is larger */
 #define PUNCH_MAX_CREDENTIAL   256 /* RFC 8445, 5.3 */
 #define PUNCH_SILENCE_US       300000u
+#define PUNCH_WHY_BYTES        280
 #define PUNCH_DATA_SOCKET      0 /* the warm socket, whose public address the coordinates name */
 #define PUNCH_FRESH_SOCKET     1 /* for prediction and after silence, by PUNCH_EVENT_WANT_SOCKET */
 
@@ -44,6 +50,9 @@ enum punch_kind { /* of a remote candidate */
                   PUNCH_PORT_MAPPED = 3,
                   PUNCH_PEER_REFLEXIVE = 4, /* learned from a check's source address */
                   PUNCH_PREDICTED = 5,
+                  /* Of the peer's home router in the network of a provider's NAT: of use only to a
+                     neighbour behind the same one. */
+                  PUNCH_GATEWAY = 6,
 };
 
 /* How the winning pair came about. On the wire in HolepunchingComplete: never renumber. */
@@ -55,6 +64,9 @@ enum punch_technique {
         3,                         /* the peer's check came from an address nobody had told us */
     PUNCH_TECHNIQUE_PREDICTED = 4, /* port predicted from samples */
     PUNCH_TECHNIQUE_PORT_MAPPED = 5,
+    PUNCH_TECHNIQUE_BIRTHDAY = 6, /* many sockets on one side, many ports on the other */
+    PUNCH_TECHNIQUE_BLOCK = 7,    /* the same within the port block of one side's NAT */
+    PUNCH_TECHNIQUE_HAIRPIN = 8,  /* by the public address of the NAT that both are behind */
 };
 
 enum punch_failure {
@@ -76,7 +88,9 @@ struct punch_config {
     struct nat_profile profile; /* ours, as cached; mapping unknown if no bounce server answered */
     struct stun_addr bounce[PUNCH_MAX_BOUNCE]; /* for fresh samples */
     size_t bounce_count;
-    uint8_t opener_ttl;          /* leaves our own NAT and dies before the peer's; 0 = 2 */
+    uint8_t opener_ttl; /* leaves our own NAT and dies before the peer's; 0: the profile's, or 2 */
+    bool no_search;     /* neither birthday nor block search, whatever the peer proposes */
+    uint64_t note_rtt_us;        /* of the dial channel, to the peer and back; 0: unknown */
     uint64_t give_up_after_us;   /* from punch_start; 0 = 10 s */
     struct punch_budget *budget; /* shared by all dials of a host; outlives the engine */
     void (*random)(void *context, uint8_t *out, size_t bytes);
@@ -156,6 +170,7 @@ struct punch_note {
     enum punch_note_kind kind;
     struct nat_samples samples; /* SAMPLES */
     struct nat_profile profile; /* SAMPLES */
+    uint64_t age_us;            /* SAMPLES: since the newest was asked for */
     struct {                    /* PLAN: from the callee, what the caller shall do */
         enum punch_technique technique;
         struct stun_addr target; /* address part */
@@ -163,6 +178,10 @@ struct punch_note {
         size_t port_count;
         uint64_t start_after_us;
         bool fresh_socket;
+        uint16_t sockets;     /* so many new sockets send to target:ports[0], each once */
+        uint16_t probes;      /* the data socket sends to so many ports of the target, out of */
+        uint16_t range_first; /* so many from this one on */
+        uint32_t range_ports;
     } plan;
 };
 
@@ -175,7 +194,10 @@ enum punch_event_kind {
     PUNCH_EVENT_USABLE,      /* first authenticated check of the peer on pair */
     PUNCH_EVENT_PROVEN,      /* our own check on pair was answered: pair, technique, rtt_us */
     PUNCH_EVENT_PATH,        /* link packets now go by pair (the first, or a better one) */
-    PUNCH_EVENT_WANT_SOCKET, /* open and bind one, replacing an older: punch_add_socket(socket) */
+    PUNCH_EVENT_WANT_SOCKET, /* open and bind socket_count from socket on, replacing older ones:
+                                punch_add_socket for each, or punch_remove_socket if there is none
+                              */
+    PUNCH_EVENT_DROP_SOCKET, /* close socket_count from socket on: they are no longer known */
     PUNCH_EVENT_NOTE,        /* seal and carry note to the peer */
     PUNCH_EVENT_PATH_LOST,   /* consent expired; punching has begun again */
     PUNCH_EVENT_FAILED,      /* failure, error; a late check of the peer can still revive it */
@@ -184,7 +206,7 @@ enum punch_event_kind {
 struct punch_event {
     enum punch_event_kind kind;
     struct punch_pair pair;
-    unsigned socket;
+    unsigned socket, socket_count;
     enum punch_technique technique;
     enum punch_kind remote_kind;
     uint64_t rtt_us;
@@ -196,6 +218,9 @@ struct punch_event {
 bool punch_poll_event(struct punch *p, struct punch_event *event);
 
 bool punch_is_connected(const struct punch *p);
+/* The failure with what is known of both NATs, for people. */
+const char *punch_why(const struct punch *p, enum punch_failure failure,
+                      char text[static PUNCH_WHY_BYTES]);
 const char *punch_failure_text(enum punch_failure failure);   /* what happened, for people */
 const char *punch_failure_remedy(enum punch_failure failure); /* what would help; "" if nothing */
 const char *punch_technique_text(enum punch_technique t);     /* "private", "public", ... */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the engine has to say to people. */
-#include "punch/punch.h"
+#include <stdio.h>
+
+#include "punch/engine.h"
 
 const char *punch_failure_text(enum punch_failure failure)
 {
@@ -24,6 +26,19 @@ const char *punch_failure_text(enum punch_failure failure)
         return "the path went silent for 30 s and could not be opened again";
     }
     return "unknown failure";
+}
+
+const char *punch_why(const struct punch *p, enum punch_failure failure,
+                      char text[static PUNCH_WHY_BYTES])
+{
+    char mine[PLAN_NEED_TEXT_BYTES], theirs[PLAN_NEED_TEXT_BYTES];
+
+    if (failure == PUNCH_FAILURE_UNPREDICTABLE)
+        snprintf(text, PUNCH_WHY_BYTES, "our NAT %s, the peer's %s",
+                 plan_need_text(&p->profile, mine), plan_need_text(&p->their_profile, theirs));
+    else
+        snprintf(text, PUNCH_WHY_BYTES, "%s", punch_failure_text(failure));
+    return text;
 }
 
 const char *punch_failure_remedy(enum punch_failure failure)
@@ -65,6 +80,12 @@ const char *punch_technique_text(enum punch_technique t)
         return "predicted";
     case PUNCH_TECHNIQUE_PORT_MAPPED:
         return "port-mapped";
+    case PUNCH_TECHNIQUE_BIRTHDAY:
+        return "birthday";
+    case PUNCH_TECHNIQUE_BLOCK:
+        return "port block";
+    case PUNCH_TECHNIQUE_HAIRPIN:
+        return "hairpin";
     }
     return "none";
 }

@@ -13,6 +13,7 @@
 #define WIRE_SESSION_ID_BYTES  8
 #define WIRE_SESSION_KEY_BYTES 32
 #define WIRE_MAX_SEALED_BYTES  1600
+#define WIRE_MAX_SEARCH        545  /* sockets or probes */
 #define WIRE_MAX_NOTE_BYTES    1024 /* sealed; a plain Note must leave room for the seal */
 #define WIRE_MAX_CANDIDATES    12
 #define WIRE_DEFAULT_PORT      9856 /* TCP, control */

@@ -160,6 +160,11 @@ static const char *punch_plan_rules(const wire_PunchPlan *msg)
 {
     RULES_OF(host_rules(msg->has_target, &msg->target));
     RULE(msg->ports_count <= NAT_MAX_PREDICTED, "there are more than 64 ports");
+    RULE(msg->sockets <= WIRE_MAX_SEARCH && msg->probes <= WIRE_MAX_SEARCH,
+         "a search is larger than 545");
+    RULE(msg->probes == 0 || (msg->range_first >= 1024 && msg->range_ports <= 65536 &&
+                              msg->range_first + msg->range_ports <= 65536),
+         "the range is not one of ports");
     return ports_rules(msg->ports, msg->ports_count);
 }
 

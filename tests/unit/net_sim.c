@@ -2,6 +2,7 @@
 #include "net_sim.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,13 +70,87 @@ static void carry(struct net *n, uint64_t delay_us, int lan, const struct stun_a
 static int host_at(const struct net *n, int lan, const struct stun_addr *addr)
 {
     for (int h = 0; h < 2; h++) {
-        for (size_t s = 0; s < PUNCH_MAX_SOCKETS; s++) {
-            if (n->host[h].nat == lan && n->host[h].has_socket[s] &&
-                stun_addr_equal(&n->host[h].local[s], addr))
-                return h;
-        }
+        unsigned socket = n->host[h].socket_at[addr->port];
+
+        if (n->host[h].nat == lan && socket != 0 &&
+            stun_addr_equal(&n->host[h].local[socket - 1], addr))
+            return h;
     }
     return -1;
+}
+
+static struct nat_model *layer_of(struct net *n, int nat, unsigned layer)
+{
+    return &n->model[layer == 1 && n->same_cgn ? 0 : nat][layer];
+}
+
+/* The NAT that a packet from outside meets first, or NET_OPEN. */
+static int nat_at(struct net *n, const struct stun_addr *to)
+{
+    for (int k = 0; k < 2; k++) {
+        int nat = n->host[k].nat;
+
+        if (nat == NET_OPEN)
+            continue;
+        if (n->layers[nat] == 0 ? stun_addr_same_ip(&n->nat[nat].public_ip, to)
+                                : nat_model_owns(layer_of(n, nat, n->layers[nat] - 1), to) ||
+                                      stun_addr_same_ip(&n->host[k].local[0], to))
+            return nat;
+    }
+    return NET_OPEN;
+}
+
+/* From outside through layers from-1..0; *nat is the one that it comes out of. */
+static bool model_in(struct net *n, int *nat, unsigned from, const struct stun_addr *source,
+                     struct stun_addr *to)
+{
+    while (from-- > 0) {
+        struct nat_model_packet p = {*source, *to, NAT_MODEL_UDP, 64};
+        struct nat_model_verdict v = nat_model_inbound(layer_of(n, *nat, from), n->now_us, &p);
+
+        if (v.action != NAT_MODEL_FORWARD)
+            return false;
+        *to = v.packet.dst;
+        if (from == 1 && n->same_cgn && !nat_model_owns(&n->model[*nat][0], to))
+            *nat = 1 - *nat;
+    }
+    return true;
+}
+
+/* From a host outwards. False: it has died, or gone back inside. */
+static bool model_out(struct net *n, int nat, struct stun_addr *source, const struct stun_addr *to,
+                      uint8_t ttl, const uint8_t *bytes, size_t size)
+{
+    for (unsigned layer = 0; layer < n->layers[nat]; layer++) {
+        struct nat_model_packet p = {*source, *to, NAT_MODEL_UDP, 64};
+        struct nat_model_verdict v;
+        int back = nat;
+
+        if (ttl != 0 && ttl <= layer + 1)
+            return false;
+        /* A neighbour behind the same provider. */
+        if (layer == 1 && n->same_cgn && nat_model_owns(&n->model[1 - nat][0], to)) {
+            struct stun_addr inside = *to;
+
+            back = 1 - nat;
+            if (model_in(n, &back, 1, source, &inside))
+                carry(n, 2000, back, source, &inside, bytes, size);
+            return false;
+        }
+        v = nat_model_outbound(layer_of(n, nat, layer), n->now_us, &p);
+        if (v.action == NAT_MODEL_HAIRPIN) {
+            struct stun_addr inside = v.packet.dst;
+
+            if (layer == 1 && n->same_cgn && !nat_model_owns(&n->model[nat][0], &inside))
+                back = 1 - nat;
+            if (model_in(n, &back, layer, &v.packet.src, &inside))
+                carry(n, 1000, back, &v.packet.src, &inside, bytes, size);
+        }
+        if (v.action != NAT_MODEL_FORWARD)
+            return false;
+        *source = v.packet.src;
+    }
+    return true;
 }
 
 static void transmit(struct net *n, int h, unsigned socket, const struct stun_addr *to, uint8_t ttl,
@@ -84,27 +159,32 @@ static void transmit(struct net *n, int h, unsigned socket, const struct stun_ad
     struct net_host *host = &n->host[h];
     struct stun_addr from = host->local[socket];
     unsigned hops = host->nat == NET_OPEN ? 0 : 1;
-    int other = n->host[1 - h].nat;
+    bool model = host->nat != NET_OPEN && n->layers[host->nat] > 0;
 
-    if (stun_addr_is_private(to)) {
+    if (stun_addr_is_private(to) && !(n->same_cgn && to->ip[0] == 100)) {
         if (host_at(n, host->nat, to) < 0)
             host->to_stranger++;
         carry(n, 200, host->nat, &from, to, bytes, size);
         return;
     }
+    if (model) {
+        hops = n->layers[host->nat];
+        if (!model_out(n, host->nat, &from, to, ttl, bytes, size))
+            return;
+    }
     if (ttl != 0 && ttl <= hops)
         return;
-    if (host->nat != NET_OPEN) {
+    if (host->nat != NET_OPEN && !model) {
         if (stun_addr_same_ip(to, &n->nat[host->nat].public_ip))
             return; /* no hairpin */
         small_nat_out(&n->nat[host->nat], &from, to);
     }
     if (is_bounce(n, to)) {
-        carry(n, n->bounce_us, NET_OPEN, &from, to, bytes, size);
+        carry(n, n->bounce_of_us[h] > 0 ? n->bounce_of_us[h] : n->bounce_us, NET_OPEN, &from, to,
+              bytes, size);
         return;
     }
-    if (!(other != NET_OPEN && stun_addr_same_ip(to, &n->nat[other].public_ip)) &&
-        host_at(n, NET_OPEN, to) < 0)
+    if (nat_at(n, to) == NET_OPEN && host_at(n, NET_OPEN, to) < 0)
         host->to_stranger++;
     if (ttl == 0 || ttl > hops + n->core_hops)
         carry(n, n->one_way_us, NET_OPEN, &from, to, bytes, size);
@@ -151,13 +231,29 @@ static void send_note(struct net *n, int from, const struct punch_note *note)
     assert(false);
 }
 
+static void close_socket(struct net_host *host, unsigned socket)
+{
+    if (!host->has_socket[socket])
+        return;
+    host->has_socket[socket] = false;
+    host->socket_at[host->local[socket].port] = 0;
+    if (socket >= PUNCH_SEARCH_SOCKET)
+        host->sockets--;
+}
+
 static void open_socket(struct net *n, int h, unsigned socket)
 {
     struct net_host *host = &n->host[h];
 
+    close_socket(host, socket);
     host->local[socket] = host->local[0];
-    host->local[socket].port = (uint16_t)(30000 + net_random(&n->random) % 30000);
+    do
+        host->local[socket].port = (uint16_t)(30000 + net_random(&n->random) % 30000);
+    while (host->socket_at[host->local[socket].port] != 0);
+    host->socket_at[host->local[socket].port] = (uint16_t)(socket + 1);
     host->has_socket[socket] = true;
+    if (socket >= PUNCH_SEARCH_SOCKET && ++host->sockets > host->most_sockets)
+        host->most_sockets = host->sockets;
     punch_add_socket(host->engine, n->now_us, socket, &host->local[socket]);
 }
 
@@ -198,8 +294,13 @@ static void on_event(struct net *n, int h, const struct punch_event *e)
         host->path = *e;
         break;
     case PUNCH_EVENT_WANT_SOCKET:
-        host->wants++;
-        open_socket(n, h, e->socket);
+        host->wants += e->socket == PUNCH_FRESH_SOCKET;
+        for (unsigned i = 0; i < e->socket_count; i++)
+            open_socket(n, h, e->socket + i);
+        break;
+    case PUNCH_EVENT_DROP_SOCKET:
+        for (unsigned i = 0; i < e->socket_count; i++)
+            close_socket(host, e->socket + i);
         break;
     case PUNCH_EVENT_NOTE:
         host->asked_first += e->note.kind == PUNCH_NOTE_SEND_FIRST;
@@ -215,6 +316,22 @@ static void on_event(struct net *n, int h, const struct punch_event *e)
         host->failed = *e;
         break;
     }
+}
+
+static void count_search(struct net *n, int h, const struct punch_pair *pair)
+{
+    struct net_host *host = &n->host[h];
+    unsigned i;
+
+    if (pair->socket < PUNCH_SEARCH_SOCKET && !is_guess(n, h, &pair->remote))
+        return;
+    host->search_us[host->searched++ % 1024] = n->now_us;
+    for (i = 0; i < 1024 && i < host->searched; i++) {
+        if (host->search_us[(host->searched - 1 - i) % 1024] + 1000000 <= n->now_us)
+            break;
+    }
+    if (i > host->busiest)
+        host->busiest = i;
 }
 
 static void flush(struct net *n, int h)
@@ -243,7 +360,9 @@ static void flush(struct net *n, int h)
             if (is_request && !is_bounce(n, &out.pair.remote)) {
                 host->checks++;
                 host->openers += out.ttl != 0;
-                if (out.pair.socket != PUNCH_FRESH_SOCKET && !is_guess(n, h, &out.pair.remote))
+                count_search(n, h, &out.pair);
+                if (out.pair.socket != PUNCH_FRESH_SOCKET &&
+                    out.pair.socket < PUNCH_SEARCH_SOCKET && !is_guess(n, h, &out.pair.remote))
                     count(n, h, &out.pair.remote, false);
                 n->last_request[h].host = h;
                 n->last_request[h].to = out.pair.remote;
@@ -264,6 +383,7 @@ static void bounce(struct net *n, const struct stun_addr *server, const struct s
                    const uint8_t *bytes, size_t size)
 {
     uint8_t buffer[PUNCH_MAX_PACKET_BYTES];
+    uint64_t delay_us = n->bounce_us;
     struct stun_message msg;
     struct stun_builder b;
 
@@ -271,7 +391,12 @@ static void bounce(struct net *n, const struct stun_addr *server, const struct s
         return;
     stun_begin(&b, buffer, sizeof(buffer), STUN_BINDING_SUCCESS, msg.transaction);
     stun_add_addr(&b, STUN_XOR_MAPPED_ADDRESS, client);
-    carry(n, n->bounce_us, NET_OPEN, server, client, buffer, stun_finish(&b));
+    for (int h = 0; h < 2; h++) {
+        if (n->bounce_of_us[h] > 0 && n->host[h].nat != NET_OPEN &&
+            n->host[h].nat == nat_at(n, client))
+            delay_us = n->bounce_of_us[h];
+    }
+    carry(n, delay_us, NET_OPEN, server, client, buffer, stun_finish(&b));
 }
 
 static void deliver(struct net *n, size_t i)
@@ -290,19 +415,16 @@ static void deliver(struct net *n, size_t i)
             bounce(n, &to, &packet.from, packet.bytes, packet.size);
             return;
         }
-        for (int k = 0; k < 2 && lan == NET_OPEN; k++) {
-            if (n->host[k].nat != NET_OPEN &&
-                stun_addr_same_ip(&n->nat[n->host[k].nat].public_ip, &to))
-                lan = n->host[k].nat;
-        }
-        if (lan != NET_OPEN && !small_nat_in(&n->nat[lan], &packet.from, &to))
+        lan = nat_at(n, &to);
+        if (lan != NET_OPEN && n->layers[lan] > 0
+                ? !model_in(n, &lan, n->layers[lan], &packet.from, &to)
+                : lan != NET_OPEN && !small_nat_in(&n->nat[lan], &packet.from, &to))
             return;
     }
     h = host_at(n, lan, &to);
     if (h < 0 || n->host[h].engine == NULL)
         return;
-    while (pair.socket < PUNCH_MAX_SOCKETS && !stun_addr_equal(&n->host[h].local[pair.socket], &to))
-        pair.socket++;
+    pair.socket = n->host[h].socket_at[to.port] - 1u;
     first = n->host[h].usable_us == UINT64_MAX;
     if (packet.size == sizeof(link_bytes) &&
         memcmp(packet.bytes, link_bytes, sizeof(link_bytes)) == 0) {
@@ -427,7 +549,7 @@ void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee,
 {
     enum net_nat_kind kinds[2] = {caller, callee};
 
-    memset(n, 0, sizeof(*n));
+    memset(n, 0, offsetof(struct net, memory));
     n->now_us = 1;
     n->random = seed;
     n->one_way_us = 20000;
@@ -447,15 +569,110 @@ void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee,
                              ? stun_addr_v4(192, 0, 2, (uint8_t)(i + 1), 40000)
                              : stun_addr_v4(192, 168, (uint8_t)(i + 1), 5, (uint16_t)(41000 + i));
         host->has_socket[0] = true;
+        host->socket_at[host->local[0].port] = 1;
         host->usable_us = host->proven_us = host->path_us = host->failed_us = host->lost_us =
             host->link_us = host->first_plain_us = UINT64_MAX;
     }
 }
 
+static void make_model(struct net *n, int i, const char *kind)
+{
+    struct nat_stack stack;
+    const char *error = "";
+    bool parsed = nat_config_parse(kind, &stack, &error);
+
+    if (!parsed)
+        printf("%s: %s\n", kind, error);
+    assert(parsed);
+    n->layers[i] = stack.layers;
+    for (unsigned layer = 0; layer < stack.layers; layer++) {
+        struct stun_addr ip = layer + 1 == stack.layers
+                                  ? stun_addr_v4(198, 51, (uint8_t)(100 + i), 16, 0)
+                                  : stun_addr_v4(100, 64, 0, (uint8_t)(2 + i), 0);
+        struct nat_model_random random = {dice_draw, &n->dice};
+        bool made = nat_model_init(&n->model[i][layer], &stack.layer[layer], &ip,
+                                   n->memory[i][layer], sizeof(n->memory[i][layer]), random);
+
+        assert(made);
+    }
+    if (n->model[i][0].config.mapping == NAT_CONFIG_NONE)
+        n->host[i].local[0] = stun_addr_v4(192, 0, 2, (uint8_t)(i + 1), 40000);
+    n->host[i].socket_at[n->host[i].local[0].port] = 1;
+}
+
+void net_init_kinds(struct net *n, const char *caller, const char *callee, uint64_t seed)
+{
+    net_init(n, NET_NAT_CONE, NET_NAT_CONE, seed);
+    n->dice.state = seed * 77;
+    make_model(n, 0, caller);
+    make_model(n, 1, callee);
+}
+
+void net_same_cgn(struct net *n)
+{
+    n->same_cgn = true;
+}
+
 void net_same_lan(struct net *n)
 {
     n->host[1].nat = 0;
+    n->host[1].socket_at[n->host[1].local[0].port] = 0;
     n->host[1].local[0] = stun_addr_v4(192, 168, 1, 6, 41001);
+    n->host[1].socket_at[41001] = 1;
+}
+
+/* What a perfect exploration would find. */
+static void model_profile(const struct net *n, int h, struct nat_profile *out)
+{
+    int nat = n->host[h].nat;
+
+    out->public_addr = n->host[h].public_addr;
+    out->endpoints_seen = 4;
+    out->pooling = NAT_POOLING_ONE;
+    out->mapping = NAT_MAPPING_NONE;
+    out->filtering = NAT_FILTERING_ENDPOINT_INDEPENDENT;
+    out->early = NAT_EARLY_HARMLESS;
+    out->hairpin = NAT_HAIRPIN_NO;
+    out->allocation = NAT_ALLOCATION_PRESERVING;
+    out->opener_ttl = (uint8_t)(n->layers[nat] + 1);
+    for (unsigned layer = 0; layer < n->layers[nat]; layer++) {
+        const struct nat_config *c = &n->model[n->same_cgn && layer == 1 ? 0 : nat][layer].config;
+        enum nat_mapping mapping = NAT_MAPPING_NONE;
+
+        if (c->mapping == NAT_CONFIG_EIM ||
+            (c->mapping == NAT_CONFIG_FLOW && c->allocation == NAT_CONFIG_PRESERVING))
+            mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT;
+        else if (c->mapping != NAT_CONFIG_NONE)
+            mapping = c->mapping == NAT_CONFIG_ADM ? NAT_MAPPING_ADDRESS_DEPENDENT
+                                                   : NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
+        if (mapping > out->mapping)
+            out->mapping = mapping;
+        if ((enum nat_filtering)c->filtering > out->filtering)
+            out->filtering = (enum nat_filtering)c->filtering;
+        if (c->poison)
+            out->early = NAT_EARLY_POISONOUS;
+        if (c->pool > 1 && c->pool_arbitrary)
+            out->pooling = NAT_POOLING_MANY;
+        if (c->allocation == NAT_CONFIG_SEQUENTIAL ||
+            (c->allocation == NAT_CONFIG_BLOCK && c->step != 0)) {
+            out->allocation = NAT_ALLOCATION_SEQUENTIAL;
+            out->step = c->step;
+            out->foreign_per_1000_s = c->foreign_per_s * 1000;
+        } else if (c->allocation == NAT_CONFIG_BLOCK) {
+            out->allocation = NAT_ALLOCATION_BLOCK;
+            out->block_ports = c->block;
+            out->block_first = (uint16_t)(c->port_min + (out->public_addr.port - c->port_min) /
+                                                            c->block * c->block);
+        } else if (c->allocation == NAT_CONFIG_RANDOM) {
+            out->allocation = NAT_ALLOCATION_OTHER;
+        }
+    }
+    if (n->knows_little) {
+        out->filtering = NAT_FILTERING_UNKNOWN;
+        out->early = NAT_EARLY_UNKNOWN;
+        out->opener_ttl = 0;
+        out->foreign_per_1000_s = 0;
+    }
 }
 
 void net_profile(const struct net *n, int h, struct nat_profile *out)
@@ -465,6 +682,10 @@ void net_profile(const struct net *n, int h, struct nat_profile *out)
     memset(out, 0, sizeof(*out));
     if (n->bounce_down)
         return;
+    if (nat != NET_OPEN && n->layers[nat] > 0) {
+        model_profile(n, h, out);
+        return;
+    }
     out->mapping = nat == NET_OPEN ? NAT_MAPPING_NONE : n->nat[nat].mapping;
     out->allocation = nat == NET_OPEN ? NAT_ALLOCATION_PRESERVING : n->nat[nat].allocation;
     out->pooling = NAT_POOLING_ONE;
@@ -483,6 +704,7 @@ void net_engine(struct net *n, int h, uint64_t give_up_us)
         .remote_ufrag = h == NET_CALLER ? "callee00" : "caller00",
         .remote_password = h == NET_CALLER ? "callee-password-000000" : "caller-password-000000",
         .bounce_count = 4,
+        .note_rtt_us = 2 * n->note_us,
         .give_up_after_us = give_up_us,
         .budget = &host->budget,
         .random = net_random_bytes,
@@ -491,7 +713,9 @@ void net_engine(struct net *n, int h, uint64_t give_up_us)
 
     memcpy(config.bounce, n->bounce, sizeof(n->bounce));
     host->public_addr = host->local[0];
-    if (host->nat != NET_OPEN)
+    if (host->nat != NET_OPEN && n->layers[host->nat] > 0)
+        (void)model_out(n, host->nat, &host->public_addr, &n->bounce[0], 0, NULL, 0);
+    else if (host->nat != NET_OPEN)
         small_nat_out(&n->nat[host->nat], &host->public_addr, &n->bounce[0]);
     net_profile(n, h, &config.profile);
     assert(punch_size() <= sizeof(host->memory));
@@ -536,4 +760,31 @@ void net_dial(struct net *n, uint64_t caller_us, uint64_t callee_us, bool with_p
     net_run(n, zero + at[1 - first]);
     net_tell(n, 1 - first, with_private);
     net_start(n, 1 - first, n->now_us);
+}
+
+void net_dial_timed(struct net *n, struct net_times *t)
+{
+    uint64_t zero = n->now_us, due_us;
+
+    t->relayed_us = (t->caller_us + t->callee_us) / 2;
+    due_us = t->caller_us > t->relayed_us ? t->caller_us - t->relayed_us : 0;
+    n->one_way_us = t->peers_us / 2;
+    n->note_us = t->relayed_us;
+    n->bounce_of_us[0] = t->caller_us / 2;
+    n->bounce_of_us[1] = t->callee_us / 2;
+    net_engine(n, NET_CALLER, 0);
+    net_engine(n, NET_CALLEE, 0);
+    if (t->relayed_us <= t->caller_us) {
+        net_run(n, zero + t->relayed_us);
+        net_tell(n, NET_CALLEE, false);
+        net_start(n, NET_CALLEE, zero + t->relayed_us + due_us);
+    }
+    net_run(n, zero + t->caller_us);
+    net_tell(n, NET_CALLER, false);
+    net_start(n, NET_CALLER, n->now_us);
+    if (t->relayed_us > t->caller_us) {
+        net_run(n, zero + t->relayed_us);
+        net_tell(n, NET_CALLEE, false);
+        net_start(n, NET_CALLEE, n->now_us);
+    }
 }

@@ -4,6 +4,8 @@
 #ifndef NET_SIM_H
 #define NET_SIM_H
 
+#include "lab/dice.h"
+#include "lab/nat_model.h"
 #include "punch/punch.h"
 #include "small_nat.h"
 
@@ -13,9 +15,11 @@
 #define NET_CALLER       0
 #define NET_CALLEE       1
 #define NET_ENGINE_BYTES (128 * 1024)
+#define NET_SESSIONS     2048 /* of a NAT of the model */
 
 struct net_host {
-    int nat; /* index, or NET_OPEN */
+    int nat;                   /* index, or NET_OPEN */
+    uint16_t socket_at[65536]; /* by port: number + 1, 0: none */
     struct stun_addr local[PUNCH_MAX_SOCKETS];
     bool has_socket[PUNCH_MAX_SOCKETS];
     struct punch *engine;
@@ -29,6 +33,9 @@ struct net_host {
     uint64_t usable_us, proven_us, path_us, failed_us, lost_us, link_us;
     struct punch_event usable, proven, path, failed;
     unsigned asked_first, plans, samples, wants;
+    unsigned sockets, most_sockets;           /* of searches */
+    unsigned searched, busiest;               /* packets of searches; in one second */
+    uint64_t search_us[1024];                 /* when each of the last left */
     unsigned checks, answers, links, openers; /* sent, all */
     unsigned plain_100ms, plain_1s; /* checks and unheard link copies of the plain punch */
     unsigned to_stranger;           /* to addresses where nobody lives */
@@ -49,8 +56,15 @@ struct net {
     uint64_t random;
     struct net_host host[2];
     struct small_nat nat[2];
-    uint64_t one_way_us; /* NAT to NAT; jitter on top */
-    uint64_t bounce_us;  /* one way to bounce servers */
+    /* In place of a small NAT: one or two of the model, [0] nearest to the host. */
+    struct nat_model model[2][NAT_CONFIG_LAYERS];
+    unsigned layers[2];
+    bool same_cgn;     /* the outer one of both is model[0][1] */
+    bool knows_little; /* profiles hold mapping and allocation only */
+    struct dice dice;
+    uint64_t one_way_us;      /* NAT to NAT; jitter on top */
+    uint64_t bounce_us;       /* one way to bounce servers */
+    uint64_t bounce_of_us[2]; /* the same for one host, if not 0 */
     uint64_t jitter_us;
     uint64_t note_us; /* one way, peer to peer through the mediator */
     unsigned loss_percent, duplicate_percent;
@@ -72,6 +86,7 @@ struct net {
         uint16_t size;
         uint8_t bytes[PUNCH_MAX_PACKET_BYTES];
     } last_request[2];
+    uint64_t memory[2][NAT_CONFIG_LAYERS][NET_SESSIONS * 24]; /* not cleared */
 };
 
 enum net_nat_kind {
@@ -90,6 +105,9 @@ const char *net_nat_name(enum net_nat_kind kind);
 
 /* Two hosts behind these NATs, 20 ms one way between them (d = 40 ms), 10 ms to the mediator. */
 void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee, uint64_t seed);
+/* The same behind NATs of the model, by the words of nat_config.h. */
+void net_init_kinds(struct net *n, const char *caller, const char *callee, uint64_t seed);
+void net_same_cgn(struct net *n); /* after net_init_kinds, of two kinds with two layers */
 void net_same_lan(struct net *n); /* after net_init: both behind the caller's NAT */
 void net_engine(struct net *n, int host, uint64_t give_up_us); /* makes the engine, with socket 0 */
 /* Tells host about the other: public address attested, private one if wanted, profile. */
@@ -97,6 +115,12 @@ void net_tell(struct net *n, int host, bool with_private);
 void net_start(struct net *n, int host, uint64_t start_at_us);
 /* The whole dial: caller told and started at caller_us, callee at callee_us. */
 void net_dial(struct net *n, uint64_t caller_us, uint64_t callee_us, bool with_private);
+/* With these round trips to the mediator and between the peers. The dial leaves at 0. */
+struct net_times {
+    uint64_t caller_us, callee_us, peers_us;
+    uint64_t relayed_us; /* s, one way through the mediator; set by net_dial_timed */
+};
+void net_dial_timed(struct net *n, struct net_times *t);
 /* Runs until the time, or until nothing is left to do. */
 void net_run(struct net *n, uint64_t until_us);
 bool net_run_connected(struct net *n, uint64_t until_us); /* stops when both are connected */

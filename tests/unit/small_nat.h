@@ -5,8 +5,8 @@
 
 #include "nat/profile.h"
 
-#define SMALL_NAT_FLOWS  512
-#define SMALL_NAT_POISON 256
+#define SMALL_NAT_FLOWS  2048
+#define SMALL_NAT_POISON 2048
 
 struct small_nat {
     /* what it is */

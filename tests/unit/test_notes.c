@@ -33,7 +33,9 @@ static void test_samples(void **state)
     in.profile.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
     in.profile.allocation = NAT_ALLOCATION_SEQUENTIAL;
     in.profile.step = -2;
+    in.age_us = 123456;
     carry(&in, &out);
+    assert_int_equal(out.age_us, 123456);
     assert_true(stun_addr_equal(&in.samples.public_addr, &out.samples.public_addr));
     assert_int_equal(out.samples.count, NAT_MAX_SAMPLES);
     assert_memory_equal(in.samples.ports, out.samples.ports, sizeof in.samples.ports);
@@ -63,6 +65,38 @@ static void test_full_plan_fits(void **state)
     assert_true(out.plan.fresh_socket);
 }
 
+static void test_search(void **state)
+{
+    (void)state;
+    wire_Note wire;
+    uint8_t bytes[WIRE_MAX_NOTE_BYTES];
+    struct punch_note out, in = {.kind = PUNCH_NOTE_PLAN};
+    in.plan.technique = PUNCH_TECHNIQUE_BIRTHDAY;
+    in.plan.target = stun_addr_v4(203, 0, 113, 9, 0);
+    in.plan.probes = 545;
+    in.plan.range_first = 1024;
+    in.plan.range_ports = 64512;
+    carry(&in, &out);
+    assert_int_equal(out.plan.technique, PUNCH_TECHNIQUE_BIRTHDAY);
+    assert_int_equal(out.plan.probes, 545);
+    assert_int_equal(out.plan.range_first, 1024);
+    assert_int_equal(out.plan.range_ports, 64512);
+    assert_int_equal(out.plan.sockets, 0);
+    in.plan.range_ports = 64513;
+    assert_true(notes_to_wire(&in, &wire));
+    assert_int_equal(wire_encode_note(&wire, bytes, sizeof bytes), 0);
+    in.plan.probes = 0;
+    in.plan.sockets = 64;
+    in.plan.port_count = 1;
+    in.plan.ports[0] = 4000;
+    carry(&in, &out);
+    assert_int_equal(out.plan.sockets, 64);
+    assert_int_equal(out.plan.ports[0], 4000);
+    in.plan.sockets = 546;
+    assert_true(notes_to_wire(&in, &wire));
+    assert_int_equal(wire_encode_note(&wire, bytes, sizeof bytes), 0);
+}
+
 static void test_send_first(void **state)
 {
     (void)state;
@@ -83,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples),
         cmocka_unit_test(test_full_plan_fits),
+        cmocka_unit_test(test_search),
         cmocka_unit_test(test_send_first),
         cmocka_unit_test(test_other_notes_are_not_the_engines),
     };

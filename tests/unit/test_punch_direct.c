@@ -30,9 +30,7 @@ static bool strict(enum net_nat_kind kind)
 
 static bool can_connect(enum net_nat_kind a, enum net_nat_kind b)
 {
-    if (a == NET_NAT_RANDOM && strict(b))
-        return false;
-    return !(b == NET_NAT_RANDOM && strict(a));
+    return !(a == NET_NAT_RANDOM && varies(b)) && !(b == NET_NAT_RANDOM && varies(a));
 }
 
 static void budgets_are_kept(const struct net *n)
@@ -86,6 +84,9 @@ static void every_pair_of_nats_in_both_directions(void **state)
                 }
                 continue;
             }
+            if ((a == NET_NAT_RANDOM || b == NET_NAT_RANDOM) && strict((enum net_nat_kind)a) &&
+                strict((enum net_nat_kind)b))
+                continue; /* by chance: test_punch_search */
             assert_int_equal(net.host[0].asked_first + net.host[1].asked_first, 0);
             /* A caller with a varying port is heard first, and hears the answer; where the callee's
              * ports are to be predicted, they must be learned (20 ms) and told (20 ms) first. */
@@ -135,12 +136,14 @@ static void an_early_callee_is_survived(void **state)
     for (size_t a = 0; a < 3; a++) {
         for (size_t b = 0; b < 3; b++) {
             for (size_t i = 0; i < sizeof(early_ms) / sizeof(early_ms[0]); i++) {
+                /* A hole that speaks before the caller does is lost, and opened anew. */
+                uint64_t patience = kinds[a] == NET_NAT_LINUX && varies(kinds[b]) ? 2000 : 400;
                 uint64_t caller_us = 2025 * MS;
 
                 net_init(&net, kinds[a], kinds[b], 5);
                 net_dial(&net, caller_us, caller_us - early_ms[i] * MS, false);
                 assert_true(net_run_connected(&net, 10 * SECOND));
-                assert_true(net.host[0].usable_us <= caller_us + 400 * MS);
+                assert_true(net.host[0].usable_us <= caller_us + patience * MS);
                 budgets_are_kept(&net);
             }
         }
@@ -164,7 +167,7 @@ static void the_private_path_is_taken_on_the_same_lan(void **state)
 static void a_stranger_with_the_same_private_address_is_left_alone(void **state)
 {
     (void)state;
-    net_init(&net, NET_NAT_CONE, NET_NAT_RANDOM, 1);
+    net_init(&net, NET_NAT_STEP_1, NET_NAT_RANDOM, 1);
     net_dial(&net, 25 * MS, 30 * MS, true);
     assert_false(net_run_connected(&net, 20 * SECOND));
     for (int h = 0; h < 2; h++) {

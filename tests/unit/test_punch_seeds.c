@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "net_sim.h"
+#include "punch/plan.h"
 
 #define MS     1000u
 #define SECOND 1000000u
@@ -71,6 +72,7 @@ static bool must_connect(const struct scene *s)
         return true;
     if (guess && net.loss_percent > 0 && strict(s->kind[0]) && strict(s->kind[1]))
         return false; /* the samples themselves may be lost */
+    /* A search may fail. */
     return !(s->kind[0] == NET_NAT_RANDOM && strict(s->kind[1])) &&
            !(s->kind[1] == NET_NAT_RANDOM && strict(s->kind[0]));
 }
@@ -106,7 +108,10 @@ static void the_rules_hold_for_every_seed(void **state)
             CHECK(host->usable_us <= host->path_us);
             CHECK(host->proven_us <= host->path_us);
             CHECK(connected == (host->path_us != UINT64_MAX) || !connected);
-            CHECK(host->checks < 300);
+            CHECK(host->checks - host->searched < 300);
+            CHECK(host->searched <= PLAN_SEARCH_ALL + 2 * 2 * NAT_MAX_PREDICTED);
+            CHECK(host->busiest <= 250);
+            CHECK(host->sockets == 0 || connected);
             if (connected)
                 CHECK(host->path.pair.remote.port != 0);
             else
