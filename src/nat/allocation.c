@@ -106,7 +106,7 @@ static int32_t steps_between(const struct nat_observation *from, const struct na
 }
 
 /* A sequence that starts over somewhere looks like thousands of others' mappings: what goes more
- * than half round is left out. */
+ * than half round is left out, and so is a rate that no NAT has. */
 static uint32_t foreign_rate(const struct mappings *m, int32_t step, same_counter same)
 {
     int32_t most = (UINT16_MAX + 1 - NAT_LOWEST_PORT) / 2 / (step > 0 ? step : -step);
@@ -122,7 +122,7 @@ static uint32_t foreign_rate(const struct mappings *m, int32_t step, same_counte
         foreign += steps - 1;
         elapsed_us += (int64_t)(m->obs[i]->sent_us - last->sent_us);
     }
-    if (elapsed_us < NAT_RATE_US || foreign <= 0)
+    if (elapsed_us < NAT_RATE_US || foreign <= 0 || foreign > elapsed_us / 1000)
         return 0;
     return (uint32_t)(foreign * 1000000000 / elapsed_us);
 }

@@ -6,7 +6,7 @@
 
 static bool holds(uint32_t first, uint32_t size, uint32_t lowest, uint32_t highest)
 {
-    return first <= lowest && highest < first + size;
+    return first <= lowest && highest < first + size && first + size <= ALL_PORTS;
 }
 
 uint32_t nat_block_find(const uint16_t *ports, size_t count, uint16_t *first)

@@ -110,7 +110,7 @@ struct nat_profile {
  * mappings and none of these: other. One mapping that did not keep its port: unknown.
  *
  * foreign_per_1000_s: what a sequence advanced by beyond our own mappings, over the time from the
- * first to the last of them; 0 also if that was less than NAT_RATE_US.
+ * first to the last of them; 0 also if that was less than NAT_RATE_US, or a thousand a second.
  *
  * pooling: unknown until at least two endpoints, or an endpoint and two sockets, have been heard.
  */
