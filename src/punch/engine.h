@@ -20,6 +20,7 @@
  * even if the dial channel is dead. Earlier, its packets could poison the callee's NAT. */
 #define ALONE_US             2500000u
 #define NOMINATE_AFTER_US    100000u /* a better pair may still be proven */
+#define TRIGGERS             12 /* of a pair; more of them come slowly */
 #define TRANSACTIONS         8       /* outstanding per pair; consent has up to 6 */
 #define ANSWERS              32
 #define EVENTS               32
@@ -58,6 +59,7 @@ struct pair {
     uint32_t nominated; /* controlled: order number of the peer's nomination, 0 = none */
     uint8_t tries;      /* in this round */
     uint8_t tries_left; /* 255: no limit */
+    uint8_t triggers;   /* checks that were caused by the peer's, and proved nothing */
     uint32_t sent;
     uint32_t link_copies;
     uint64_t round_us; /* first check of this round */

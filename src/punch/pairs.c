@@ -188,6 +188,12 @@ void pair_trigger(struct punch *p, struct pair *pair)
         pair->tries = 0;
     else if (at < pair->last_full_us + retry_us[0])
         at = pair->last_full_us + retry_us[0];
+    /* Where both hear each other, but the answers come from elsewhere, each check would cause the
+     * next for ever. */
+    if (pair->triggers < TRIGGERS)
+        pair->triggers++;
+    else if (pair->last_full_us != NEVER && at < pair->last_full_us + RETRY_SLOW_US)
+        at = pair->last_full_us + RETRY_SLOW_US;
     pair->triggered = true;
     if (pair->next_us > at)
         pair->next_us = at;

@@ -18,7 +18,7 @@
 #define PLAN_BLOCK_LARGEST 16384u   /* above this the block budget finds it in less than 2 of 3 */
 #define PLAN_SEARCH_GAP_US 4100u    /* between packets: fewer than 250 a second */
 #define PLAN_PATIENCE_US   300000u  /* for the plain punch, where it may be enough */
-#define PLAN_LEAD_US       1200000u /* of the sockets that are opened before the probes come */
+#define PLAN_LEAD_US       1600000u /* of the sockets that are opened before the probes come */
 
 /* What a NAT means for punching. */
 enum plan_need {

@@ -119,7 +119,7 @@ static void a_block_is_searched_with_little(void **state)
     assert_int_equal(plan.theirs.sockets, 64);
     assert_int_equal(plan.theirs.ports[0], 40000);
     assert_true(plan.theirs.opens_first);
-    assert_int_equal(plan.mine.probes, 128);
+    assert_int_equal(plan.mine.probes, 256);
     assert_int_equal(plan.mine.range_ports, 2048);
     assert_int_equal(plan.mine.range_first, 1024 + 24 * 2048);
     assert_true(plan.mine.start_after_us >= 64 * PLAN_SEARCH_GAP_US);
@@ -253,7 +253,7 @@ static void the_text_names_both_nats(void **state)
         assert_string_equal(
             plan_text(&plan, text),
             "search of a port block: our NAT keeps one port for all destinations, theirs gives "
-            "each destination another port of one block; we try 128 of the 2048 ports from "
+            "each destination another port of one block; we try 256 of the 2048 ports from "
             "198.51.100.2:50176 on, they open 64 new sockets towards 198.51.100.1:40000");
     }
 }
