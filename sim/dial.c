@@ -290,7 +290,8 @@ void dial_introduced(struct world *w, uint32_t host)
         .remote_password = password[1 - host],
         .profile = p->profile,
         .bounce_count = SCENE_BOUNCE,
-        .opener_ttl = w->scene.host[host].opener_ttl,
+        .opener_ttl = w->scene.host[host].learns ? 0 : w->scene.host[host].opener_ttl,
+        .note_rtt_us = 2 * (w->scene.host[0].mediator_us + w->scene.host[1].mediator_us),
         .budget = &p->budget,
         .random = peer_random,
         .random_context = &p->dice,
@@ -298,7 +299,8 @@ void dial_introduced(struct world *w, uint32_t host)
 
     for (uint32_t h = 0; h < SCENE_HOSTS; h++)
         dial_credentials(w->scene.seed, h, ufrag[h], password[h]);
-    config.profile.opener_ttl = config.opener_ttl;
+    if (!w->scene.host[host].learns)
+        config.profile.opener_ttl = config.opener_ttl;
     memcpy(config.bounce, w->scene.bounce, sizeof(w->scene.bounce));
     trace_say(w, name_of(host), "* is introduced, begins in %.1f ms",
               (double)(start_us - now_us) / 1e3);

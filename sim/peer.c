@@ -95,7 +95,9 @@ static void sleep_on(struct world *w, uint32_t host)
 {
     struct peer *p = &w->peer[host];
     uint64_t now_us = peer_now(w, host), warm = warm_next(p), dial = dial_next(p, now_us);
-    uint64_t next = warm < dial ? warm : dial;
+    uint64_t next = warm < dial ? warm : dial, learn = learn_next(p);
+
+    next = learn < next ? learn : next;
 
     if (next == UINT64_MAX) {
         p->wake_us = UINT64_MAX;
@@ -137,17 +139,20 @@ void peer_receive(struct world *w, uint32_t host, const struct world_packet *pac
         return;
     }
     trace_received(w, host, packet, "gets ");
-    if (stun_parse(packet->bytes, packet->size, &msg) != STUN_OK ||
-        !warm_receive(w, host, at - 1u, &packet->head.src, &msg))
+    if (stun_parse(packet->bytes, packet->size, &msg) != STUN_OK)
         dial_receive(w, host, at - 1u, packet);
-    dial_advance(w, host);
-    sleep_on(w, host);
+    else if (at - 1u >= PEER_LEARN)
+        learn_receive(w, host, at - 1u, &packet->head.src, &msg);
+    else if (!warm_receive(w, host, at - 1u, &packet->head.src, &msg))
+        dial_receive(w, host, at - 1u, packet);
+    peer_wake(w, host);
 }
 
 void peer_wake(struct world *w, uint32_t host)
 {
     warm_advance(w, host);
     dial_advance(w, host);
+    learn_advance(w, host);
     sleep_on(w, host);
 }
 

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A host with the real engine: what src/peer does, in virtual time. Before the dial it learns its
- * profile (warm.c); then the engine is driven (dial.c).
+ * profile (warm.c, learn.c); then the engine is driven (dial.c).
  *
  * Everything of a peer is in the time of its own clock, which leaps. */
 #ifndef SIM_PEER_H
 #define SIM_PEER_H
 
 #include "nat/profile.h"
+#include "punch/explore.h"
 #include "punch/punch.h"
 #include "punch/survey.h"
 #include "rendezvous/wire.h"
 #include "sim/scene.h"
 
 #define PEER_BARE    PUNCH_MAX_SOCKETS /* a second warm socket, only for the survey */
-#define PEER_SOCKETS (PUNCH_MAX_SOCKETS + 1)
+#define PEER_LEARN   (PEER_BARE + 1)   /* the first of those that explore the NAT */
+#define PEER_SOCKETS (PEER_LEARN + EXPLORE_SOCKETS)
 #define PEER_PORTS   65536
 
 struct world;
@@ -46,6 +48,10 @@ struct peer {
     struct nat_profile profile;
     struct stun_addr reflexive;
     struct peer_keepalive keepalive;
+    struct {
+        bool wanted, running;
+        struct explore machine;
+    } learn;
 
     struct punch *engine; /* NULL until introduced */
     struct punch_budget budget;
@@ -83,6 +89,15 @@ bool warm_receive(struct world *w, uint32_t host, unsigned socket, const struct 
                   const struct stun_message *msg);
 void warm_advance(struct world *w, uint32_t host);
 uint64_t warm_next(const struct peer *p);
+
+void warm_publish(struct world *w, uint32_t host); /* what is known now */
+
+/* ---- learn.c ---- */
+void learn_want(struct world *w, uint32_t host); /* from the beginning, when the survey is done */
+void learn_receive(struct world *w, uint32_t host, unsigned socket, const struct stun_addr *from,
+                   const struct stun_message *msg);
+void learn_advance(struct world *w, uint32_t host);
+uint64_t learn_next(const struct peer *p);
 
 /* ---- dial.c ---- */
 #define DIAL_CREDENTIAL_BYTES 40

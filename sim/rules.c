@@ -192,7 +192,7 @@ static void count_request(struct world *w, uint32_t host, const struct punch_pai
         return;
     if (pair->socket == PUNCH_DATA_SOCKET && t != NULL && (t->signalled || t->heard))
         count_plain(w, host);
-    else if (t == NULL || !t->heard)
+    else if (pair->socket >= PUNCH_SEARCH_SOCKET || t == NULL || (!t->signalled && !t->heard))
         count_guess(w, host, &pair->remote);
 }
 
@@ -422,6 +422,46 @@ void rules_event(struct world *w, uint32_t host, const struct punch_event *event
     default:
         break;
     }
+}
+
+/* Filtering and mapping are the words of the model, one off. */
+static bool is_true(unsigned believed, unsigned truth)
+{
+    return believed == 0 || believed == truth;
+}
+
+/* A connection of the router itself takes a port only from a flow that would have kept it, and
+ * there is none where every packet passes. */
+static bool is_poisonous(const struct nat_config *c)
+{
+    return c->poison && c->mapping == NAT_CONFIG_FLOW && c->allocation == NAT_CONFIG_PRESERVING &&
+           c->filtering != NAT_CONFIG_EIF;
+}
+
+void rules_profile(struct world *w, uint32_t host, const struct nat_profile *profile)
+{
+    uint32_t nat[SCENE_NATS], layers = scene_layers(&w->scene, host, nat);
+    const struct nat_config *c = &w->scene.nat[nat[0]].config;
+    const char *wrong = NULL;
+
+    /* One NAT that knows this host alone; what forgets or refuses is not seen through. */
+    if (!w->scene.calm || w->scene.shape != SCENE_APART || layers != 1 || c->pool > 1 ||
+        c->mapping == NAT_CONFIG_NONE || c->sessions > 0 || c->flood != NAT_CONFIG_FLOOD_NONE)
+        return;
+    /* Two sockets of this host share a port towards two remotes: one gets what the other asked for.
+     */
+    if (c->mapping == NAT_CONFIG_FLOW && c->allocation == NAT_CONFIG_BLOCK)
+        return;
+    if (!is_true(profile->filtering, c->filtering))
+        wrong = "filtering";
+    if (!is_true(profile->hairpin, c->hairpin ? NAT_HAIRPIN_YES : NAT_HAIRPIN_NO))
+        wrong = "hairpin";
+    if (!is_true(profile->early, is_poisonous(c) ? NAT_EARLY_POISONOUS : NAT_EARLY_HARMLESS))
+        wrong = "early packets";
+    if (profile->opener_ttl != 0 && profile->opener_ttl != 2)
+        wrong = "opener TTL";
+    if (wrong != NULL)
+        world_fault(w, "%s: has learned something wrong of its NAT: %s", name_of(host), wrong);
 }
 
 void rules_received(struct world *w, uint32_t host, const struct world_packet *packet)

@@ -6,6 +6,7 @@
  *   - a pair is called proven only while it carries both ways, and a path only when proven
  *   - the plain punch, searches, and addresses that nobody vouches for keep their budgets
  *   - every dial ends: with a path or with a reason
+ *   - what a host has learned of its NAT while nothing went wrong is the truth, or unknown
  *
  * Budgets are counted in the time of the host's own clock. */
 #ifndef SIM_RULES_H
@@ -92,6 +93,8 @@ void rules_sent_link(struct world *w, uint32_t host, const struct punch_pair *pa
 /* cause: the packet that it came of, or NULL. */
 void rules_event(struct world *w, uint32_t host, const struct punch_event *event,
                  const struct world_packet *cause);
+/* What the host believes of its NAT. */
+void rules_profile(struct world *w, uint32_t host, const struct nat_profile *profile);
 /* After the engine has had it. */
 void rules_received(struct world *w, uint32_t host, const struct world_packet *packet);
 void rules_end(struct world *w);

@@ -94,8 +94,8 @@ static void choose_stack(struct maker *m, struct nat_stack *stack)
     char text[NAT_CONFIG_TEXT_BYTES];
     const char *error;
     uint64_t how = below(m, 100);
-    const char *choice = how < 45   ? from_population(m)
-                         : how < 80 ? from_kinds(m)
+    const char *choice = how < 55   ? from_population(m)
+                         : how < 85 ? from_kinds(m)
                                     : made_up(m, text);
 
     /* Two options of a made-up text may contradict each other. */
@@ -261,6 +261,7 @@ static void equip_host(struct maker *m, uint32_t h)
                                      : below(m, UINT64_C(1) << 40);
     host->late_us = chance(m, 50) ? 0 : below(m, 3 * MS);
     host->hears_every_link = chance(m, 25);
+    host->learns = chance(m, 30);
 }
 
 static void add_trouble(struct maker *m)
@@ -330,7 +331,7 @@ void scene_make(struct scene *s, uint64_t seed)
     s->bounce_us = 200 + below(&m, 20 * MS);
     s->core_us = below(&m, chance(&m, 20) ? 150 * MS : 30 * MS);
     s->core_hops = (uint8_t)(2 + below(&m, 12));
-    s->dial_us = 400 * MS + below(&m, chance(&m, 20) ? 45 * SECOND : 3 * SECOND);
+    s->dial_us = 400 * MS + below(&m, (chance(&m, 30) ? 60 : 5) * SECOND);
     s->reboot_nat = SCENE_NO_NAT;
     s->talk_us = chance(&m, 10) ? below(&m, 90 * SECOND) : below(&m, SECOND);
     s->talk_gap_us = (5 + below(&m, 100)) * MS * (s->talk_us > SECOND ? 20 : 1);
@@ -404,6 +405,8 @@ static void print_host(const struct scene *s, uint32_t h)
         printf(", coordinates %.1f ms late", (double)host->coord_us / 1e3);
     if (host->refused_ppm > 0)
         printf(", refuses %.1f%% of all sends", host->refused_ppm / 1e4);
+    if (host->learns)
+        printf(", explores its NAT");
     if (host->no_sockets)
         printf(", opens no other socket");
     if (host->lies > 0)

@@ -51,6 +51,7 @@ struct scene_host {
     uint64_t coord_us;     /* so much longer its coordinates take */
     uint32_t refused_ppm;  /* sends that its system refuses */
     bool no_sockets;       /* it can't open another one */
+    bool learns;           /* explores its NAT in the background */
     bool hears_every_link; /* its driver tells the engine of link packets on any pair */
     uint32_t lies;         /* addresses of strangers that it publishes */
     struct stun_addr lie[SCENE_LIES];

@@ -218,6 +218,7 @@ void trace_event(struct world *w, uint32_t host, const struct punch_event *event
         [PUNCH_EVENT_NOTE] = "note to the peer:",
         [PUNCH_EVENT_PATH_LOST] = "path lost",
         [PUNCH_EVENT_FAILED] = "failed",
+        [PUNCH_EVENT_DROP_SOCKET] = "drops socket",
     };
     char text[STUN_ADDR_TEXT_BYTES];
 
@@ -232,7 +233,10 @@ void trace_event(struct world *w, uint32_t host, const struct punch_event *event
         printf("* event %d ", (int)event->kind);
     switch (event->kind) {
     case PUNCH_EVENT_WANT_SOCKET:
+    case PUNCH_EVENT_DROP_SOCKET:
         printf("%u", event->socket);
+        if (event->socket_count > 1)
+            printf(" to %u", event->socket + event->socket_count - 1);
         break;
     case PUNCH_EVENT_NOTE:
         print_note(&event->note);

@@ -52,7 +52,7 @@ static void put(wire_Coordinates *out, wire_CandidateKind kind, const struct stu
     wire_from_addr(addr, &c->address);
 }
 
-static void publish(struct world *w, uint32_t host)
+void warm_publish(struct world *w, uint32_t host)
 {
     const struct scene_host *is = &w->scene.host[host];
     struct peer *p = &w->peer[host];
@@ -91,7 +91,7 @@ static void learn(struct world *w, uint32_t host)
               "* learns: public address %s, mapping %s, allocation %s, step %d",
               stun_addr_text(&p->reflexive, text), nat_mapping_text(p->profile.mapping),
               nat_allocation_text(p->profile.allocation), (int)p->profile.step);
-    publish(w, host);
+    warm_publish(w, host);
 }
 
 static void ask_from(struct world *w, uint32_t host, unsigned socket)
@@ -116,6 +116,7 @@ static void begin_survey(struct world *w, uint32_t host)
     p->published = 0;
     ask_from(w, host, PUNCH_DATA_SOCKET);
     ask_from(w, host, PEER_BARE);
+    learn_want(w, host);
 }
 
 static void step_survey(struct world *w, uint32_t host)
@@ -139,7 +140,7 @@ static void step_survey(struct world *w, uint32_t host)
 void warm_begin(struct world *w, uint32_t host)
 {
     begin_survey(w, host);
-    publish(w, host);
+    warm_publish(w, host);
     w->peer[host].keepalive.next_us = peer_now(w, host);
 }
 
