@@ -236,7 +236,7 @@ typedef struct eyelet_path {
     struct sockaddr_storage remote; /* where packets go */
     socklen_t remote_bytes;
     uint32_t rtt_us;        /* of the path; 0: not measured yet */
-    uint64_t since_dial_us; /* from the dial (caller) or its arrival (callee) to this path */
+    uint64_t since_dial_us; /* from the dial (caller) or its arrival (callee) until it was usable */
 } eyelet_path;
 
 /* EYELET_OK, or EYELET_ERR_AGAIN while there is none. */

@@ -107,6 +107,7 @@ static void send_get_peer(struct eyelet_conn *conn)
     int sent = session_send(ep, &msg);
     if (sent == EYELET_OK) {
         conn->state = CONN_CALLING;
+        conn_sample_early(conn, endpoint_now_us());
     } else if (sent == EYELET_ERR_LIMIT) {
         conn_fail(conn, EYELET_ERR_LIMIT, "too much is waiting for the mediator: call again later");
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "peer/endpoint.h"
+#include "punch/plan.h"
 
 struct eyelet_conn *conn_new(struct eyelet_endpoint *ep, const struct identity_id *peer,
                              uint64_t now_us)
@@ -83,6 +84,8 @@ static void stop_punching(struct eyelet_conn *conn)
 {
     free(conn->punch);
     conn->punch = NULL;
+    free(conn->early_note);
+    conn->early_note = NULL;
     conn->path_up = false;
     conn->probe.next_us = UINT64_MAX;
     for (unsigned i = 0; i < PUNCH_MAX_SOCKETS; i++) {
@@ -103,7 +106,8 @@ void conn_reset(struct eyelet_conn *conn)
     stop_punching(conn);
     link_free(conn->link);
     conn->link = NULL;
-    conn->has_path = false;
+    conn->has_path = conn->path_shown = false;
+    conn->usable_us = 0;
     conn->news &= ~(unsigned)CONN_NEWS_PATH;
     gnutls_memset(&conn->offer, 0, sizeof conn->offer);
     gnutls_memset(&conn->keys, 0, sizeof conn->keys);
@@ -153,7 +157,7 @@ struct stun_addr conn_local_address(const struct eyelet_endpoint *ep, const stru
     return local;
 }
 
-int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us)
+static int make_engine(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct eyelet_endpoint *ep = conn->ep;
     const struct session *s = &ep->session;
@@ -187,9 +191,34 @@ int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us)
         free(memory);
         return EYELET_ERR_MEMORY;
     }
-    conn->state = CONN_PUNCHING;
     struct stun_addr local = conn_local_address(ep, conn->sockets[PUNCH_DATA_SOCKET]);
     punch_add_socket(conn->punch, now_us, PUNCH_DATA_SOCKET, &local);
+    return EYELET_OK;
+}
+
+void conn_sample_early(struct eyelet_conn *conn, uint64_t now_us)
+{
+    if (!conn->bare && conn->punch == NULL && plan_varies(&conn->ep->session.profile) &&
+        make_engine(conn, now_us) == EYELET_OK) {
+        traffic_flush(conn, now_us);
+    }
+}
+
+int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us)
+{
+    int error = conn->punch != NULL ? EYELET_OK : make_engine(conn, now_us);
+    if (error != EYELET_OK) {
+        return error;
+    }
+    conn->state = CONN_PUNCHING;
+    if (conn->early_note != NULL) {
+        wire_Note note;
+        if (notes_to_wire(conn->early_note, &note)) {
+            calls_send_note(conn, &note);
+        }
+        free(conn->early_note);
+        conn->early_note = NULL;
+    }
     return EYELET_OK;
 }
 

@@ -147,7 +147,7 @@ void *eyelet_conn_context(const eyelet_conn *conn)
 
 int eyelet_conn_path(const eyelet_conn *conn, eyelet_path *path)
 {
-    if (!conn->has_path) {
+    if (!conn->path_shown) {
         return EYELET_ERR_AGAIN;
     }
     *path = conn->path;

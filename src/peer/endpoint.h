@@ -55,7 +55,8 @@ struct eyelet_conn {
     struct dial_note_box notes_out, notes_in;
     wire_PeerCoord *held; /* the peer's crossing dial, in case ours is not answered; owned */
 
-    struct punch *punch;                             /* owned, NULL before PUNCHING */
+    struct punch *punch;           /* owned, NULL before PUNCHING unless our NAT must be sampled */
+    struct punch_note *early_note; /* owned; what it has to say before the call is answered */
     struct udp_socket *sockets[PUNCH_SEARCH_SOCKET]; /* owned, but for the endpoint's data socket */
     struct udp_socket **search_sockets; /* owned; PUNCH_SEARCH_SOCKETS, NULL before a search */
     struct stun_addr bare_public;       /* of the bare socket that was claimed; none if unknown */
@@ -66,7 +67,11 @@ struct eyelet_conn {
     struct size_probe probe;
 
     uint64_t began_us, timeout_us, timeout_at_us, bare_ready_us, goodbye_us;
-    bool has_path;
+    struct punch_pair usable; /* the first from which the peer was heard */
+    uint64_t usable_us;       /* 0: none yet */
+    enum punch_kind usable_kind;
+    bool has_path;   /* proven */
+    bool path_shown; /* the application knows one, maybe only usable so far */
     struct eyelet_path path;
     struct punch_pair pair; /* of path */
     enum punch_technique technique;
@@ -161,6 +166,8 @@ void conn_release_socket(struct eyelet_conn *conn, unsigned index);
 void conn_claim_bare(struct eyelet_conn *conn);
 /* The address of a socket on its interface, as far as it is known. */
 struct stun_addr conn_local_address(const struct eyelet_endpoint *ep, const struct udp_socket *s);
+/* While the call is on its way a caller whose public port changes takes samples of it. */
+void conn_sample_early(struct eyelet_conn *conn, uint64_t now_us);
 int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us);
 void conn_add_candidates(struct eyelet_conn *conn, uint64_t now_us, const wire_Coordinates *coord);
 void conn_fail(struct eyelet_conn *conn, int error, const char *format, ...)

@@ -206,23 +206,54 @@ static const char *local_text(enum punch_technique technique)
     }
 }
 
-static void new_path(struct eyelet_conn *conn, uint64_t now_us, const struct punch_event *event)
+static enum punch_technique technique_of(enum punch_kind kind)
+{
+    switch (kind) {
+    case PUNCH_HOST:
+        return PUNCH_TECHNIQUE_PRIVATE;
+    case PUNCH_PEER_REFLEXIVE:
+        return PUNCH_TECHNIQUE_PEER_REFLEXIVE;
+    case PUNCH_PREDICTED:
+        return PUNCH_TECHNIQUE_PREDICTED;
+    case PUNCH_PORT_MAPPED:
+        return PUNCH_TECHNIQUE_PORT_MAPPED;
+    default:
+        return PUNCH_TECHNIQUE_PUBLIC;
+    }
+}
+
+static bool same_pair(const struct punch_pair *a, const struct punch_pair *b)
+{
+    return a->socket == b->socket && stun_addr_equal(&a->remote, &b->remote);
+}
+
+static void show_path(struct eyelet_conn *conn, uint64_t now_us, const struct punch_pair *pair,
+                      enum punch_technique technique, uint64_t rtt_us)
 {
     char text[STUN_ADDR_TEXT_BYTES];
-    bool moved = !conn->has_path || conn->pair.socket != event->pair.socket ||
-                 !stun_addr_equal(&conn->pair.remote, &event->pair.remote);
-    conn->technique = event->technique;
-    conn->pair = event->pair;
+    bool is_first_usable = conn->usable_us != 0 && same_pair(pair, &conn->usable);
+    conn->technique = technique;
     conn->path.direct = true;
-    conn->path.local = local_text(event->technique);
-    conn->path.remote_bytes = udp_sockaddr(&event->pair.remote, &conn->path.remote);
-    conn->path.rtt_us = (uint32_t)(event->rtt_us < UINT32_MAX ? event->rtt_us : UINT32_MAX);
-    conn->path.since_dial_us = now_us - conn->began_us;
-    conn->has_path = true;
+    conn->path.local = local_text(technique);
+    conn->path.remote_bytes = udp_sockaddr(&pair->remote, &conn->path.remote);
+    conn->path.rtt_us = (uint32_t)(rtt_us < UINT32_MAX ? rtt_us : UINT32_MAX);
+    if (conn->path_shown && same_pair(pair, &conn->pair)) {
+        return; /* only its round trip is news, and that is asked for */
+    }
+    conn->path_shown = true;
+    conn->pair = *pair;
+    conn->path.since_dial_us = (is_first_usable ? conn->usable_us : now_us) - conn->began_us;
     conn->news |= CONN_NEWS_PATH;
     endpoint_log(conn->ep, EYELET_LOG_INFO, "direct path to %s (%s) after %llu ms",
-                 stun_addr_text(&event->pair.remote, text), punch_technique_text(event->technique),
+                 stun_addr_text(&pair->remote, text), punch_technique_text(technique),
                  (unsigned long long)(conn->path.since_dial_us / 1000));
+}
+
+static void new_path(struct eyelet_conn *conn, uint64_t now_us, const struct punch_event *event)
+{
+    bool moved = !conn->has_path || !same_pair(&conn->pair, &event->pair);
+    show_path(conn, now_us, &event->pair, event->technique, event->rtt_us);
+    conn->has_path = true;
     conn_report(conn, wire_Outcome_OUTCOME_DIRECT);
     if (conn->bare && conn->state == CONN_PUNCHING) {
         /* The peer's own check must still find the engine at home. */
@@ -264,12 +295,30 @@ static void punching_failed(struct eyelet_conn *conn, const struct punch_event *
               remedy);
 }
 
+/* The mediator carries notes once the call has been answered; samples stay good until then. */
+static void hold_note(struct eyelet_conn *conn, const struct punch_note *note)
+{
+    if (conn->early_note == NULL) {
+        conn->early_note = malloc(sizeof *conn->early_note);
+    }
+    if (conn->early_note != NULL) {
+        *conn->early_note = *note;
+    }
+}
+
 static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct punch_event event;
     wire_Note note;
     while (conn->punch != NULL && punch_poll_event(conn->punch, &event)) {
         switch (event.kind) {
+        case PUNCH_EVENT_USABLE:
+            if (conn->usable_us == 0) {
+                conn->usable = event.pair;
+                conn->usable_us = now_us;
+                conn->usable_kind = event.remote_kind;
+            }
+            break;
         case PUNCH_EVENT_PATH:
             new_path(conn, now_us, &event);
             break;
@@ -284,12 +333,14 @@ static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
             }
             break;
         case PUNCH_EVENT_NOTE:
-            if (notes_to_wire(&event.note, &note)) {
+            if (conn->state < CONN_PUNCHING) {
+                hold_note(conn, &event.note);
+            } else if (notes_to_wire(&event.note, &note)) {
                 calls_send_note(conn, &note);
             }
             break;
         case PUNCH_EVENT_PATH_LOST:
-            conn->has_path = false;
+            conn->has_path = conn->path_shown = false;
             if (conn->link != NULL &&
                 conn->path_up) { /* so that backed-off timers leap afterwards */
                 conn->path_up = false;
@@ -429,9 +480,13 @@ static void link_ended(struct eyelet_conn *conn)
     }
 }
 
-static void follow_link(struct eyelet_conn *conn)
+static void follow_link(struct eyelet_conn *conn, uint64_t now_us)
 {
     if (conn->state == CONN_PUNCHING && link_is_established(conn->link)) {
+        if (!conn->path_shown && conn->usable_us != 0) {
+            /* Our own check is not answered yet, but the handshake came this way. */
+            show_path(conn, now_us, &conn->usable, technique_of(conn->usable_kind), 0);
+        }
         conn->state = CONN_OPEN;
         conn->was_open = true;
         conn->news |= CONN_NEWS_CONNECTED;
@@ -443,12 +498,15 @@ static void follow_link(struct eyelet_conn *conn)
 
 void traffic_flush(struct eyelet_conn *conn, uint64_t now_us)
 {
-    if (conn->state == CONN_ENDED || conn->state < CONN_PUNCHING) {
+    if (conn->state == CONN_ENDED || (conn->state < CONN_PUNCHING && conn->punch == NULL)) {
         return;
     }
     flush_engine(conn, now_us);
+    if (conn->state < CONN_PUNCHING) {
+        return;
+    }
     if (conn->link != NULL && conn->state != CONN_ENDED) {
         flush_link(conn, now_us);
-        follow_link(conn);
+        follow_link(conn, now_us);
     }
 }
