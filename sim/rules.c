@@ -441,12 +441,15 @@ static bool is_poisonous(const struct nat_config *c)
 void rules_profile(struct world *w, uint32_t host, const struct nat_profile *profile)
 {
     uint32_t nat[SCENE_NATS], layers = scene_layers(&w->scene, host, nat);
-    const struct nat_config *c = &w->scene.nat[nat[0]].config;
+    const struct nat_config *c;
     const char *wrong = NULL;
 
     /* One NAT that knows this host alone; what forgets or refuses is not seen through. */
-    if (!w->scene.calm || w->scene.shape != SCENE_APART || layers != 1 || c->pool > 1 ||
-        c->mapping == NAT_CONFIG_NONE || c->sessions > 0 || c->flood != NAT_CONFIG_FLOOD_NONE)
+    if (!w->scene.calm || w->scene.shape != SCENE_APART || layers != 1)
+        return;
+    c = &w->scene.nat[nat[0]].config;
+    if (c->pool > 1 || c->mapping == NAT_CONFIG_NONE || c->sessions > 0 ||
+        c->flood != NAT_CONFIG_FLOOD_NONE)
         return;
     /* Two sockets of this host share a port towards two remotes: one gets what the other asked for.
      */
