@@ -20,7 +20,7 @@
  * even if the dial channel is dead. Earlier, its packets could poison the callee's NAT. */
 #define ALONE_US             2500000u
 #define NOMINATE_AFTER_US    100000u /* a better pair may still be proven */
-#define TRIGGERS             12 /* of a pair; more of them come slowly */
+#define TRIGGERS             12      /* of a pair; more of them come slowly */
 #define TRANSACTIONS         8       /* outstanding per pair; consent has up to 6 */
 #define ANSWERS              32
 #define EVENTS               32

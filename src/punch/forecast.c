@@ -10,7 +10,7 @@
 #define AGE_US          (100 * MS) /* assumed for two notes */
 #define CALLER_SENDS_US (8 * MS)   /* its window, after it has read the plan */
 #define NEW_ROUND_US    SECOND     /* the plan has missed, and fresh samples are taken */
-#define MAX_ROUNDS      1
+#define MAX_ROUNDS      2
 
 static void send_to(struct punch *p, unsigned socket, const struct stun_addr *to, bool opens,
                     uint64_t at_us, size_t tries)
@@ -140,7 +140,7 @@ static void decide(struct punch *p)
     theirs.samples = f->theirs;
     mine.no_samples = p->bounce_count == 0 || p->now_us >= p->start_us + SAMPLES_US;
     theirs.no_samples = p->now_us >= p->start_us + SAMPLES_US;
-    mine.missed = theirs.missed = f->rounds > 0;
+    mine.misses = theirs.misses = f->rounds;
     if (plan_varies(&p->profile) && plan_varies(&p->their_profile)) {
         mine.age_us = p->now_us - f->asked_us;
         theirs.age_us = f->their_age_us + (p->now_us - f->theirs_us) +

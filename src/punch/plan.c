@@ -7,7 +7,8 @@
 
 #define SMALLEST_BLOCK 1024u /* that is believed from a few samples */
 #define LARGEST_BLOCK  4096u
-#define MISSED_RATE    50000u /* foreign allocations in 1000 s */
+#define MISSED_RATE    50000u /* foreign allocations in 1000 s; four times that the next time */
+#define SPAN_LEAST     3u
 #define FOREIGN_PLACES 4 /* that each foreign allocation between two samples adds to the window */
 
 enum plan_need plan_need(const struct nat_profile *profile)
@@ -104,9 +105,10 @@ struct plan_span plan_span(const struct plan_side *side, int32_t step)
     /* Allocations in 1/1000, with a quarter of the age for what is not known about it. */
     uint64_t age_ms = side->age_us < 10000000 ? side->age_us / 1000 : 10000;
     uint64_t rate = side->profile.foreign_per_1000_s;
-    uint64_t mean = (side->missed && rate < MISSED_RATE ? MISSED_RATE : rate) * age_ms / 1000;
+    uint64_t assumed = side->misses == 0 ? 0 : MISSED_RATE << 2 * (side->misses - 1);
+    uint64_t mean = (rate < assumed ? assumed : rate) * age_ms / 1000;
     uint64_t least = mean * 3 / 4, most = mean + mean / 4, seen, spread;
-    struct plan_span span = {1, 1};
+    struct plan_span span;
 
     if (least > 1000 * 1000 || most > 1000 * 1000)
         least = most = 1000 * 1000;
@@ -114,9 +116,10 @@ struct plan_span plan_span(const struct plan_side *side, int32_t step)
     least = least > spread ? (least - spread) / 1000 : 0;
     most = (most + 3 * square_root(most * 1000) + 999) / 1000;
     seen = FOREIGN_PLACES * foreign_seen(&side->samples, step);
-    if (most == 0 && seen == 0)
-        return span;
     most += seen < NAT_MAX_PREDICTED ? seen : NAT_MAX_PREDICTED;
+    /* A rate that was never measured is 0, too. */
+    if (most < SPAN_LEAST - 1)
+        most = SPAN_LEAST - 1;
     if (most - least >= NAT_MAX_PREDICTED) {
         uint64_t middle = mean / 1000;
 
@@ -240,8 +243,6 @@ static bool crossed(const struct plan_side *aimed_at, struct plan_span span,
     return got == 1;
 }
 
-/* Each aims at the other's next port, and gets its own next port by doing so. The callee opens,
- * because its packets leave before the caller has read the plan. */
 static bool both_sides(const struct plan_side *mine, const struct plan_side *theirs,
                        struct plan *out)
 {
@@ -252,13 +253,10 @@ static bool both_sides(const struct plan_side *mine, const struct plan_side *the
     if (mine->samples.public_addr.family != theirs->samples.public_addr.family || my_step == 0 ||
         their_step == 0)
         return false;
+    /* The callee's packets leave before the caller has read the plan. */
     out->mine.opens_first = true;
-    if (my_span.last > 1 || their_span.last > 1)
-        return crossed(theirs, their_span, my_span, &out->mine) &&
-               crossed(mine, my_span, their_span, &out->theirs);
-    out->mine.fresh_socket = true;
-    out->theirs.fresh_socket = true;
-    return predict(theirs, &out->mine) && predict(mine, &out->theirs);
+    return crossed(theirs, their_span, my_span, &out->mine) &&
+           crossed(mine, my_span, their_span, &out->theirs);
 }
 
 /* The other side has a fresh socket with an unchanging address, and has opened it towards us. */

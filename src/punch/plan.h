@@ -60,7 +60,7 @@ struct plan_side {
     struct nat_profile profile;
     struct nat_samples samples; /* count 0: none yet */
     bool no_samples;            /* and none will come */
-    bool missed;     /* a plan from earlier samples: others take more ports than was thought */
+    unsigned misses; /* plans from earlier samples: others take more ports than was thought */
     uint64_t age_us; /* from the newest sample to the packet that shall be aimed at */
     struct stun_addr public_addr; /* of the data socket, attested; none if unknown */
 };

@@ -9,7 +9,7 @@
 #define AHEAD             8 /* sockets that are asked for before they are needed, so many at once */
 #define CATCH_UP          3 /* packets at once after a late timer; the rate stays below 250 a second */
 #define OPEN_BEFORE_US    (50 * MS)
-#define PREDICT_GAP_US    1000u
+#define PREDICT_GAP_US    250u
 #define PREDICT_AGAIN_US  (150 * MS)
 #define EFFECT_US         SECOND /* what was sent last has had its effect */
 #define PREDICT_EFFECT_US (600 * MS)
