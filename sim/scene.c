@@ -343,6 +343,17 @@ void scene_make(struct scene *s, uint64_t seed)
         add_trouble(&m);
 }
 
+bool scene_is_ordinary(const struct scene *s)
+{
+    for (uint32_t i = 0; i < s->nats; i++) {
+        const struct nat_config *c = &s->nat[i].config;
+
+        if (c->sessions > 0 || c->flood != NAT_CONFIG_FLOOD_NONE || c->pool > 1)
+            return false;
+    }
+    return s->calm;
+}
+
 bool scene_has_pool(const struct scene *s)
 {
     for (uint32_t i = 0; i < s->nats; i++) {

@@ -84,6 +84,8 @@ struct scene {
 
 void scene_make(struct scene *s, uint64_t seed);
 
+/* Calm, and no NAT that has a small session table, several addresses, or a fear of floods. */
+bool scene_is_ordinary(const struct scene *s);
 /* Whether a host may show several public addresses. */
 bool scene_has_pool(const struct scene *s);
 /* False: behind one CGN that does not hairpin, and the hosts don't know their homes' addresses. */

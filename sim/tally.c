@@ -100,22 +100,22 @@ void tally_add_run(struct tally *t, const struct world *w)
     const struct scene *s = &w->scene;
     const struct peer *caller = &w->peer[WORLD_CALLER], *callee = &w->peer[WORLD_CALLEE];
     struct tally_row *row = &t->row[row_of(s)];
-    bool direct = caller->ever && callee->ever;
+    bool direct = caller->ever && callee->ever, ordinary = scene_is_ordinary(s);
 
     t->runs++;
     t->steps += w->steps;
     t->packets += w->rules.side[0].sent + w->rules.side[1].sent;
     row->dials++;
     row->direct += direct;
-    row->calm += s->calm;
-    row->calm_direct += s->calm && direct;
+    row->ordinary += ordinary;
+    row->ordinary_direct += ordinary && direct;
     if (direct) {
         row->after_ms[bucket_of(caller->path_us - s->dial_us)]++;
         t->technique[(uint32_t)caller->technique % TALLY_REASONS]++;
     } else {
         t->failed[(uint32_t)(caller->ever ? callee : caller)->failure % TALLY_REASONS]++;
-        if (s->calm)
-            remember(row->calm_failed, s->seed);
+        if (ordinary)
+            remember(row->ordinary_failed, s->seed);
     }
     for (uint32_t h = 0; h < SCENE_HOSTS; h++) {
         t->lost += w->peer[h].lost;
@@ -136,11 +136,11 @@ static void add_row(struct tally_row *sum, const struct tally_row *row)
 {
     sum->dials += row->dials;
     sum->direct += row->direct;
-    sum->calm += row->calm;
-    sum->calm_direct += row->calm_direct;
+    sum->ordinary += row->ordinary;
+    sum->ordinary_direct += row->ordinary_direct;
     for (uint32_t i = 0; i < TALLY_EXAMPLES; i++) {
-        if (row->calm_failed[i] != 0)
-            remember(sum->calm_failed, row->calm_failed[i]);
+        if (row->ordinary_failed[i] != 0)
+            remember(sum->ordinary_failed, row->ordinary_failed[i]);
     }
     for (uint32_t i = 0; i < TALLY_BUCKETS; i++)
         sum->after_ms[i] += row->after_ms[i];
@@ -182,7 +182,7 @@ static void print_rows(const struct tally *t)
     char text[40];
 
     printf("%-24s %8s %8s %7s %9s | %9s %7s  %s\n", "NATs", "dials", "direct", "", "median",
-           "calm only", "direct", "calm and not direct, e.g. seed");
+           "ordinary", "direct", "of these not direct, e.g. seed");
     for (uint32_t i = 0; i < TALLY_ROWS; i++) {
         const struct tally_row *row = &t->row[i];
 
@@ -191,9 +191,9 @@ static void print_rows(const struct tally *t)
         printf("%-24s %8llu %8llu %6.1f%% %6u ms | %9llu %6.1f%%", row_text(i, text),
                (unsigned long long)row->dials, (unsigned long long)row->direct,
                percent(row->direct, row->dials), row->direct > 0 ? median_ms(row) : 0,
-               (unsigned long long)row->calm, percent(row->calm_direct, row->calm));
-        for (uint32_t k = 0; k < TALLY_EXAMPLES && row->calm_failed[k] != 0; k++)
-            printf(" %s%llu", k == 0 ? " " : "", (unsigned long long)row->calm_failed[k]);
+               (unsigned long long)row->ordinary, percent(row->ordinary_direct, row->ordinary));
+        for (uint32_t k = 0; k < TALLY_EXAMPLES && row->ordinary_failed[k] != 0; k++)
+            printf(" %s%llu", k == 0 ? " " : "", (unsigned long long)row->ordinary_failed[k]);
         printf("\n");
     }
 }

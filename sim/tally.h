@@ -12,9 +12,9 @@
 #define TALLY_EXAMPLES 3
 
 struct tally_row {
-    uint64_t dials, direct, calm, calm_direct;
-    uint64_t calm_failed[TALLY_EXAMPLES]; /* seeds; 0: none */
-    uint32_t after_ms[TALLY_BUCKETS];     /* dial to path at the caller, scaled */
+    uint64_t dials, direct, ordinary, ordinary_direct;
+    uint64_t ordinary_failed[TALLY_EXAMPLES]; /* seeds; 0: none */
+    uint32_t after_ms[TALLY_BUCKETS];         /* dial to path at the caller, scaled */
 };
 
 struct tally_fault {
