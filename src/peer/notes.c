@@ -28,6 +28,7 @@ static void plan_to_wire(const struct punch_note *note, wire_PunchPlan *out)
     }
     out->start_after_us = (uint32_t)note->plan.start_after_us;
     out->fresh_socket = note->plan.fresh_socket;
+    out->loud = note->plan.loud;
     out->sockets = note->plan.sockets;
     out->probes = note->plan.probes;
     out->range_first = note->plan.range_first;
@@ -79,6 +80,7 @@ bool notes_from_wire(const wire_Note *note, struct punch_note *out)
         }
         out->plan.start_after_us = in->start_after_us;
         out->plan.fresh_socket = in->fresh_socket;
+        out->plan.loud = in->loud;
         out->plan.sockets = (uint16_t)in->sockets;
         out->plan.probes = (uint16_t)in->probes;
         out->plan.range_first = (uint16_t)in->range_first;

@@ -237,6 +237,7 @@ bool search_found(const struct punch *p, const struct pair *pair);
 /* ---- outbox.c ---- */
 bool outbox_blocked(const struct punch *p, unsigned reserve); /* the plain punch has sent enough */
 bool outbox_allows(struct punch *p, const struct stun_addr *to, unsigned reserve);
+bool outbox_futile(const struct punch *p); /* plain packets of ours could only do harm */
 void outbox_count(struct punch *p);
 uint64_t outbox_next(const struct punch *p);
 

@@ -85,6 +85,7 @@ static void announce(struct punch *p, const struct plan_part *part, enum punch_t
     event->note.plan.port_count = part->port_count;
     event->note.plan.fresh_socket = part->fresh_socket;
     event->note.plan.start_after_us = part->start_after_us;
+    event->note.plan.loud = part->sockets > 0 && !part->opens_first;
     event->note.plan.sockets = part->sockets;
     event->note.plan.probes = part->probes;
     event->note.plan.range_first = part->range_first;
@@ -157,9 +158,9 @@ static void decide(struct punch *p)
     f->decided = true;
     f->decided_us = p->now_us;
     announce(p, &plan.theirs, technique_of(plan.kind));
-    /* The caller opens its sockets when the note has reached it. */
+    /* The caller begins when the note has reached it. */
     at_us = p->now_us + plan.mine.start_after_us;
-    if (plan.mine.probes > 0)
+    if (plan.mine.start_after_us > plan.theirs.start_after_us)
         at_us += (p->note_rtt_us != 0 ? p->note_rtt_us : AGE_US) / 2;
     execute(p, &plan.mine, technique_of(plan.kind), at_us);
     if (p->note_rtt_us != 0 && (f->rounds == 0 || plan_harmless(&p->their_profile)))
@@ -177,8 +178,6 @@ static void follow(struct punch *p)
     f->decided = true;
     f->decided_us = p->now_us;
     if (f->plan.sockets + f->plan.probes > 0) {
-        /* The holes of a search must not be heard; those of a prediction answer the callee's. */
-        f->plan.opens_first = f->technique != PUNCH_TECHNIQUE_PREDICTED;
         execute(p, &f->plan, f->technique, f->plan_due_us);
         return;
     }
@@ -275,6 +274,7 @@ void forecast_plan(struct punch *p, const struct punch_note *note)
                        : PUNCH_TECHNIQUE_BIRTHDAY;
     f->plan.sockets = note->plan.sockets;
     f->plan.probes = note->plan.probes;
+    f->plan.opens_first = !note->plan.loud;
     f->plan.range_first = note->plan.range_first;
     f->plan.range_ports = note->plan.range_ports;
     f->plan.target = note->plan.target;

@@ -116,10 +116,23 @@ static void schedule_retry(struct punch *p, struct pair *pair)
     pair->next_us = next;
 }
 
+/* Our own port is not to be guessed, so nothing of ours gets in before a search has found the way;
+ * but it could poison the very port that the search will try. */
+bool outbox_futile(const struct punch *p)
+{
+    enum plan_need need = plan_need(&p->profile);
+
+    return (need == PLAN_NEED_LUCK || need == PLAN_NEED_BLOCK) && p->state == PUNCHING &&
+           p->their_profile.filtering == NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT &&
+           !plan_harmless(&p->their_profile);
+}
+
 static bool is_opener(const struct punch *p, const struct pair *pair)
 {
     if (pair->heard)
         return false;
+    if (outbox_futile(p) && !stun_addr_is_private(&pair->remote))
+        return true;
     if (pair_planned(pair))
         return pair->opens && p->now_us < p->start_us + ALONE_US && p->now_us < pair->loud_us;
     return p->caller && !p->loud;

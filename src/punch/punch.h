@@ -178,6 +178,7 @@ struct punch_note {
         size_t port_count;
         uint64_t start_after_us;
         bool fresh_socket;
+        bool loud;            /* new sockets send at full TTL */
         uint16_t sockets;     /* so many new sockets send to target:ports[0], each once */
         uint16_t probes;      /* the data socket sends to so many ports of the target, out of */
         uint16_t range_first; /* so many from this one on */

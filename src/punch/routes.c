@@ -57,7 +57,7 @@ static unsigned burst_left(const struct punch *p)
 static bool may_go_unheard(const struct punch *p)
 {
     return !p->caller && p->state == PUNCHING && p->now_us >= p->start_us &&
-           p->now_us >= samples_hold(p);
+           p->now_us >= samples_hold(p) && !outbox_futile(p);
 }
 
 size_t punch_routes(struct punch *p, uint64_t now_us,

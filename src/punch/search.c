@@ -11,7 +11,8 @@
 #define OPEN_BEFORE_US    (50 * MS)
 #define PREDICT_GAP_US    250u
 #define PREDICT_AGAIN_US  (150 * MS)
-#define EFFECT_US         SECOND /* what was sent last has had its effect */
+#define EFFECT_US         SECOND       /* what was sent last has had its effect */
+#define HOLES_US          (4 * SECOND) /* they stay while the other side tries its last ports */
 #define PREDICT_EFFECT_US (600 * MS)
 
 static bool bit(const uint8_t *bits, size_t i)
@@ -254,7 +255,9 @@ static void finish_round(struct punch *p)
     if (s->next < s->count)
         return;
     if (s->rounds_left == 0) {
-        s->end_us = p->now_us + (s->gated ? EFFECT_US : PREDICT_EFFECT_US);
+        s->end_us = p->now_us + (!s->gated                 ? PREDICT_EFFECT_US
+                                 : s->role == SEARCH_HOLES ? HOLES_US
+                                                           : EFFECT_US);
         return;
     }
     s->rounds_left--;

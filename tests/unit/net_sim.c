@@ -667,6 +667,8 @@ static void model_profile(const struct net *n, int h, struct nat_profile *out)
             out->allocation = NAT_ALLOCATION_OTHER;
         }
     }
+    if (out->mapping > NAT_MAPPING_ENDPOINT_INDEPENDENT)
+        out->opener_ttl = 0; /* cannot be found out */
     if (n->knows_little) {
         out->filtering = NAT_FILTERING_UNKNOWN;
         out->early = NAT_EARLY_UNKNOWN;

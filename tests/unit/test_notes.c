@@ -87,11 +87,13 @@ static void test_search(void **state)
     assert_int_equal(wire_encode_note(&wire, bytes, sizeof bytes), 0);
     in.plan.probes = 0;
     in.plan.sockets = 64;
+    in.plan.loud = true;
     in.plan.port_count = 1;
     in.plan.ports[0] = 4000;
     carry(&in, &out);
     assert_int_equal(out.plan.sockets, 64);
     assert_int_equal(out.plan.ports[0], 4000);
+    assert_true(out.plan.loud);
     in.plan.sockets = 546;
     assert_true(notes_to_wire(&in, &wire));
     assert_int_equal(wire_encode_note(&wire, bytes, sizeof bytes), 0);

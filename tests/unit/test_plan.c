@@ -24,6 +24,7 @@ static struct plan_side side(int nat, uint8_t host, unsigned samples, uint16_t s
                                           : NAT_ALLOCATION_OTHER;
     s.profile.filtering =
         nat == EASY ? NAT_FILTERING_ADDRESS_DEPENDENT : NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT;
+    s.profile.early = nat == CONE ? NAT_EARLY_HARMLESS : NAT_EARLY_UNKNOWN;
     if (nat == BLOCK) {
         s.profile.block_ports = 2048;
         s.profile.block_first = 1024;
@@ -123,6 +124,14 @@ static void a_block_is_searched_with_little(void **state)
     assert_int_equal(plan.mine.range_ports, 2048);
     assert_int_equal(plan.mine.range_first, 1024 + 24 * 2048);
     assert_true(plan.mine.start_after_us >= 64 * PLAN_SEARCH_GAP_US);
+    assert_int_equal(plan.theirs.start_after_us, 0);
+    /* Nobody knows which TTL leaves their NAT, and ours takes harm: our packets go first. */
+    mine.profile.early = NAT_EARLY_POISONOUS;
+    plan_make(&mine, &theirs, &plan);
+    assert_false(plan.theirs.opens_first);
+    assert_int_equal(plan.mine.start_after_us, 0);
+    assert_true(plan.theirs.start_after_us > plan.mine.probes * PLAN_SEARCH_GAP_US);
+    mine.profile.early = NAT_EARLY_HARMLESS;
     theirs.profile.block_ports = 0; /* the samples alone */
     theirs.profile.allocation = NAT_ALLOCATION_OTHER;
     plan_make(&mine, &theirs, &plan);
