@@ -6,10 +6,11 @@
 
 #define MAX_TRIES       4
 #define MAX_GUESSES     (2 * NAT_MAX_PREDICTED) /* packets to guessed ports of one plan */
-#define SAMPLES_US      (600 * MS) /* a search waits no longer for samples that narrow it */
-#define AGE_US          (100 * MS) /* assumed for two notes */
-#define CALLER_SENDS_US (8 * MS)   /* its window, after it has read the plan */
-#define NEW_ROUND_US    SECOND     /* the plan has missed, and fresh samples are taken */
+#define SAMPLES_US      (600 * MS)   /* a search waits no longer for samples that narrow it */
+#define AGE_US          (100 * MS)   /* assumed for two notes */
+#define CALLER_SENDS_US (8 * MS)     /* its window, after it has read the plan */
+#define NEW_ROUND_US    SECOND       /* the plan has missed, and fresh samples are taken */
+#define LATEST_US       (4 * SECOND) /* that a plan may begin */
 #define MAX_ROUNDS      2
 
 static void send_to(struct punch *p, unsigned socket, const struct stun_addr *to, bool opens,
@@ -280,8 +281,7 @@ void forecast_plan(struct punch *p, const struct punch_note *note)
     f->plan.target = note->plan.target;
     f->plan.port_count = note->plan.port_count;
     memcpy(f->plan.ports, note->plan.ports, note->plan.port_count * sizeof(f->plan.ports[0]));
-    f->plan_due_us = p->now_us + (note->plan.start_after_us < 2 * SECOND ? note->plan.start_after_us
-                                                                         : 2 * SECOND);
+    f->plan_due_us = p->now_us + engine_earlier(note->plan.start_after_us, LATEST_US);
     forecast_advance(p);
 }
 

@@ -324,12 +324,13 @@ static bool search(const struct plan_side *varying, const struct plan_side *stea
     seeker->target = *seen;
     seeker->target.port = 0;
     /* Openers that must not be heard, and no TTL known that leaves our NAT: the probes open the
-     * other NAT first, and then whatever arrives there does no harm. Too slow for all ports. */
-    if (opener->sockets < PLAN_SEARCH_ALL && varying->profile.opener_ttl == 0 &&
-        !plan_harmless(&steady->profile)) {
+     * other NAT first, all of them, and then whatever arrives there does no harm. */
+    if (varying->profile.opener_ttl == 0 && !plan_harmless(&steady->profile)) {
         opener->opens_first = false;
-        opener->sockets = PLAN_BLOCK_SOCKETS;
-        seeker->probes = (uint16_t)(seeker->probes / 2);
+        if (opener->sockets < PLAN_SEARCH_ALL) {
+            opener->sockets = PLAN_BLOCK_SOCKETS;
+            seeker->probes = (uint16_t)(seeker->probes / 2);
+        }
         seeker->start_after_us = patience;
         opener->start_after_us += (seeker->probes + 1u) * (uint64_t)PLAN_SEARCH_GAP_US;
         return true;
