@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Both ends of a file transfer against any bytes: nothing may appear outside the target folder. The
- * first byte chooses the end, how the rest is cut into pieces, and whether the greeting is there. */
+ * first byte chooses the end, how the rest is cut into pieces, and whether the greeting is there.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
