@@ -31,6 +31,13 @@ static uint16_t word(struct input *in)
     return (uint16_t)(high << 8 | byte(in));
 }
 
+static unsigned socket_index(struct input *in)
+{
+    uint8_t value = byte(in);
+
+    return value < 200 ? value % 5 : value - 190u;
+}
+
 static void counting(void *context, uint8_t *out, size_t bytes)
 {
     uint32_t *count = context;
@@ -94,35 +101,68 @@ static void note(struct input *in, struct punch *p, uint64_t now)
     for (size_t i = 0; i < NAT_MAX_SAMPLES; i++)
         n.samples.ports[i] = word(in);
     n.profile.mapping = (enum nat_mapping)(byte(in) % 5);
-    n.profile.allocation = (enum nat_allocation)(byte(in) % 4);
+    n.profile.allocation = (enum nat_allocation)(byte(in) % 5);
+    n.profile.filtering = (enum nat_filtering)(byte(in) % 4);
+    n.profile.early = (enum nat_early)(byte(in) % 3);
+    n.profile.block_ports = word(in);
+    n.profile.block_first = word(in);
+    n.profile.foreign_per_1000_s = word(in) * 1000u;
     n.plan.target = address(in);
     n.plan.port_count = byte(in);
     n.plan.fresh_socket = byte(in) & 1;
     n.plan.start_after_us = word(in) * 1000u;
+    n.plan.technique = (enum punch_technique)(byte(in) % 10);
+    n.plan.loud = byte(in) & 1;
+    if (byte(in) & 1) {
+        n.plan.port_count = n.plan.port_count % 3;
+        n.plan.sockets = word(in) % 600;
+    } else if (byte(in) & 1) {
+        n.plan.probes = word(in) % 600;
+        n.plan.range_first = word(in);
+        n.plan.range_ports = word(in) * 2u;
+    }
+    n.age_us = word(in) * 1000u;
     for (size_t i = 0; i < NAT_MAX_PREDICTED; i++)
         n.plan.ports[i] = (uint16_t)(word(in) | i);
     punch_note_input(p, now, &n);
+}
+
+/* True if the driver has given the engine something that it may act on. */
+static bool follow(struct input *in, struct punch *p, uint64_t now)
+{
+    struct stun_addr local = stun_addr_v4(192, 168, 1, 1, 1);
+    struct punch_event event;
+    bool any = false;
+
+    while (punch_poll_event(p, &event)) {
+        any = true;
+        for (unsigned i = 0; event.kind == PUNCH_EVENT_WANT_SOCKET && i < event.socket_count; i++) {
+            local.port = (uint16_t)(5000 + event.socket + i);
+            if (byte(in) % 4 != 3)
+                punch_add_socket(p, now, event.socket + i, &local);
+        }
+    }
+    return any;
 }
 
 static void drain(struct input *in, struct punch *p, uint64_t now, uint8_t *transaction,
                   struct punch_pair *last)
 {
     uint8_t buffer[PUNCH_MAX_PACKET_BYTES];
-    struct punch_event event;
     struct punch_out out;
     unsigned count = 0;
 
-    while (punch_output(p, now, &out, buffer)) {
-        if (++count > 4000 || out.size > sizeof(buffer))
-            abort();
-        if (buffer[1] == 1 && buffer[0] == 0) {
-            memcpy(transaction, buffer + 8, STUN_TRANSACTION_BYTES);
-            *last = out.pair;
+    do {
+        while (punch_output(p, now, &out, buffer)) {
+            if (++count > 4000 || out.size > sizeof(buffer))
+                abort();
+            if (buffer[1] == 1 && buffer[0] == 0) {
+                memcpy(transaction, buffer + 8, STUN_TRANSACTION_BYTES);
+                *last = out.pair;
+            }
+            punch_sent(p, now, &out, byte(in) == 7 ? 1 : 0);
         }
-        punch_sent(p, now, &out, byte(in) == 7 ? 1 : 0);
-    }
-    while (punch_poll_event(p, &event))
-        ;
+    } while (follow(in, p, now));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -138,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .remote_ufrag = setup & 2 ? NULL : "them",
         .remote_password = THEIRS,
         .profile = {.mapping = (enum nat_mapping)(setup / 4 % 5),
-                    .allocation = (enum nat_allocation)(setup / 20 % 4),
+                    .allocation = (enum nat_allocation)(setup / 20 % 5),
                     .public_addr = stun_addr_v4(203, 0, 113, 9, 9)},
         .bounce = {stun_addr_v4(203, 0, 113, 1, 3478), stun_addr_v4(203, 0, 113, 2, 3478)},
         .bounce_count = 2,
@@ -157,10 +197,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         switch (byte(&in) % 16) {
         case 0:
             addr = address(&in);
-            punch_add_socket(p, now, byte(&in) % 5, &addr);
+            punch_add_socket(p, now, socket_index(&in), &addr);
             break;
         case 1:
-            punch_remove_socket(p, now, byte(&in) % 5);
+            punch_remove_socket(p, now, socket_index(&in));
             break;
         case 2:
         case 3:
@@ -173,7 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 5:
         case 6:
         case 7:
-            pair.socket = byte(&in) % 5;
+            pair.socket = socket_index(&in);
             pair.remote = address(&in);
             bytes = message(&in, transaction, buffer, sizeof(buffer));
             punch_input(p, now, &pair, buffer, bytes);
@@ -191,7 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         case 11:
             punch_routes(p, now, routes);
-            pair.socket = byte(&in) % 5;
+            pair.socket = socket_index(&in);
             pair.remote = address(&in);
             punch_heard_link(p, now, &pair);
             break;

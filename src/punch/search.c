@@ -11,6 +11,7 @@
 #define OPEN_BEFORE_US    (50 * MS)
 #define PREDICT_GAP_US    250u
 #define PREDICT_AGAIN_US  (150 * MS)
+#define REFUSED_US        (100 * MS)   /* until the budget is asked again */
 #define EFFECT_US         SECOND       /* what was sent last has had its effect */
 #define HOLES_US          (4 * SECOND) /* they stay while the other side tries its last ports */
 #define PREDICT_EFFECT_US (600 * MS)
@@ -219,10 +220,16 @@ static void want(struct punch *p)
     s->asked = (uint16_t)(s->asked + count);
 }
 
-/* The next packet waits for the driver to open its socket. */
-static bool starved(const struct search *s)
+/* The next packet waits for the driver to open its socket, or for the peer's credentials. */
+static bool starved(const struct punch *p)
 {
-    return s->role == SEARCH_HOLES && (s->next >= s->asked || !bit(s->known, s->next));
+    const struct search *s = &p->search;
+
+    if (p->remote_ufrag_bytes == 0 || p->remote_password_bytes == 0)
+        return true;
+    if (s->role == SEARCH_PROBES)
+        return !p->sockets[PUNCH_DATA_SOCKET].open;
+    return s->next >= s->asked || !bit(s->known, s->next);
 }
 
 void search_advance(struct punch *p)
@@ -291,8 +298,12 @@ bool search_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size
         finish_round(p);
     }
     want(p);
-    if (s->end_us != NEVER || starved(s) || p->now_us < s->due_us)
+    if (s->end_us != NEVER || starved(p) || p->now_us < s->due_us)
         return false;
+    if (!take(p)) {
+        s->due_us = p->now_us + REFUSED_US;
+        return false;
+    }
     if (s->due_us + CATCH_UP * gap_us(s) < p->now_us)
         s->due_us = p->now_us - CATCH_UP * gap_us(s);
     s->due_us += gap_us(s);
@@ -307,8 +318,6 @@ bool search_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size
     check.socket = out->pair.socket;
     transaction_of(s, index, s->rounds_left, id);
     finish_round(p);
-    if (!take(p) || !engine_has_socket(p, out->pair.socket))
-        return false;
     out->size = check_build(p, &check, buffer, capacity);
     return out->size > 0;
 }
@@ -370,7 +379,7 @@ uint64_t search_next(const struct punch *p)
         return s->end_us;
     if (p->now_us + OPEN_BEFORE_US < s->start_us)
         return s->start_us - OPEN_BEFORE_US;
-    return starved(s) ? NEVER : s->due_us;
+    return starved(p) ? NEVER : s->due_us;
 }
 
 bool search_found(const struct punch *p, const struct pair *pair)
