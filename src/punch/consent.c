@@ -36,6 +36,7 @@ void consent_lose(struct punch *p)
     p->deadline_us = p->now_us + p->give_up_after_us;
     p->silence_due_us = p->now_us + PUNCH_SILENCE_US;
     p->heard_any = false;
+    p->hope_until_us = 0;
     p->restarts = 0;
     p->asked_first = false;
     p->first_sent_us = NEVER;

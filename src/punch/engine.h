@@ -16,6 +16,8 @@
 #define PACE_US       20000u /* between first packets to pairs beyond the first burst */
 #define RETRY_GAPS    4
 #define RETRY_SLOW_US 500000u
+/* What is planned waits so long, and a round trip, for the first sign of life to become a path. */
+#define HOPE_US 200000u
 /* The caller speaks at full TTL without having heard anything: so late that the callee has started,
  * even if the dial channel is dead. Earlier, its packets could poison the callee's NAT. */
 #define ALONE_US             2500000u
@@ -118,6 +120,7 @@ struct punch {
     uint64_t start_us, deadline_us, silence_due_us;
     bool loud; /* the caller may use full TTL */
     bool heard_any, connected_before, asked_first;
+    uint64_t hope_until_us; /* what was heard may yet be answered: nothing is planned */
     uint8_t restarts; /* bursts repeated because the peer asked */
 
     struct {
@@ -158,6 +161,7 @@ struct punch {
 void engine_advance(struct punch *p, uint64_t now_us);
 struct punch_event *engine_event(struct punch *p, enum punch_event_kind kind);
 void engine_hear(struct punch *p, uint16_t index); /* the peer was heard on this pair */
+bool engine_hopes(const struct punch *p); /* connected, or it may be soon: no more guessing */
 void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us);
 bool engine_has_socket(const struct punch *p, unsigned socket);
 uint64_t engine_earlier(uint64_t a, uint64_t b);

@@ -136,7 +136,7 @@ static void decide(struct punch *p)
     struct plan plan;
     uint64_t at_us;
 
-    if (p->caller || f->decided || !p->started || p->state != PUNCHING || p->heard_any)
+    if (p->caller || f->decided || !p->started || p->state != PUNCHING || engine_hopes(p))
         return;
     mine.samples = f->mine;
     theirs.samples = f->theirs;
@@ -174,7 +174,7 @@ static void follow(struct punch *p)
     struct forecast *f = &p->forecast;
     struct stun_addr first = f->plan.target;
 
-    if (!f->planned || f->decided || !p->started || p->state != PUNCHING || p->heard_any)
+    if (!f->planned || f->decided || !p->started || p->state != PUNCHING || engine_hopes(p))
         return;
     f->decided = true;
     f->decided_us = p->now_us;
@@ -204,13 +204,24 @@ static void begin_anew(struct punch *p)
         f->theirs.count = 0;
 }
 
+/* A hole that the peer got in by is worth more than new samples, which would close it. */
+static bool hole_met(const struct punch *p)
+{
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        if (p->pairs[i].used && p->pairs[i].heard && pair_planned(&p->pairs[i]))
+            return true;
+    }
+    return false;
+}
+
 static uint64_t new_round_due(const struct punch *p)
 {
     const struct forecast *f = &p->forecast;
     bool predicted = plan_need(&p->profile) == PLAN_NEED_SAMPLES ||
                      plan_need(&p->their_profile) == PLAN_NEED_SAMPLES;
 
-    if (!f->decided || f->rounds >= MAX_ROUNDS || !predicted || p->heard_any || p->search.gated)
+    if (!f->decided || f->rounds >= MAX_ROUNDS || !predicted || engine_hopes(p) || hole_met(p) ||
+        p->search.gated)
         return NEVER;
     if (!p->caller && plan_varies(&p->their_profile))
         return NEVER; /* the caller's new samples begin it */

@@ -163,6 +163,35 @@ static void pair_event(struct punch *p, enum punch_event_kind kind, const struct
     event->rtt_us = pair->rtt_us;
 }
 
+bool engine_hopes(const struct punch *p)
+{
+    return p->state == CONNECTED || (p->heard_any && p->now_us < p->hope_until_us);
+}
+
+/* Our answer leaves our NAT from another port than the one that was heard, and the peer's lets in
+ * only that one. */
+static bool hopeless(const struct punch *p, const struct pair *pair)
+{
+    return plan_varies(&p->profile) && !pair_planned(pair) &&
+           !stun_addr_is_private(&pair->remote) && p->their_profile.mapping != NAT_MAPPING_NONE &&
+           p->their_profile.filtering == NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT;
+}
+
+/* Guesses wait for it, once: what is heard again and again and never answered is no hope. */
+static void hope(struct punch *p, struct pair *pair)
+{
+    if (p->hope_until_us != 0 || hopeless(p, pair))
+        return;
+    p->hope_until_us = p->now_us + HOPE_US + p->note_rtt_us;
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        struct pair *other = &p->pairs[i];
+
+        if (other->used && other->kind == PUNCH_PREDICTED && !other->heard &&
+            other->next_us < p->hope_until_us)
+            other->next_us = p->hope_until_us;
+    }
+}
+
 void engine_hear(struct punch *p, uint16_t index)
 {
     struct pair *pair = &p->pairs[index];
@@ -171,19 +200,13 @@ void engine_hear(struct punch *p, uint16_t index)
     pair->heard = true;
     p->heard_any = true;
     p->loud = true;
+    hope(p, pair);
     if (p->budget != NULL)
         punch_budget_answered(p->budget, &pair->remote);
     if (first)
         pair_event(p, PUNCH_EVENT_USABLE, pair);
     if (!pair->proven)
         pair_trigger(p, pair);
-    /* No more guessing. */
-    for (size_t i = 0; first && i < PUNCH_MAX_PAIRS; i++) {
-        struct pair *other = &p->pairs[i];
-
-        if (other->used && other->kind == PUNCH_PREDICTED && !other->heard)
-            other->next_us = NEVER;
-    }
 }
 
 void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us)
@@ -404,6 +427,8 @@ uint64_t punch_next_timeout(const struct punch *p)
             next = engine_earlier(next, p->silence_due_us);
         if (!p->loud)
             next = engine_earlier(next, p->start_us + ALONE_US);
+        if (engine_hopes(p))
+            next = engine_earlier(next, p->hope_until_us);
     }
     if (p->state == CONNECTED && p->controlling)
         next = engine_earlier(next, p->nominate_due_us);

@@ -289,8 +289,8 @@ bool search_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size
         .transaction = id, .family = s->target.family, .controlling = p->controlling};
     uint16_t index;
 
-    /* No more guessing once the peer was heard: what is under way decides. */
-    if (!s->running || s->end_us != NEVER || p->heard_any)
+    /* No guessing while the peer was just heard: what is under way decides. */
+    if (!s->running || s->end_us != NEVER || engine_hopes(p))
         return false;
     while (s->role == SEARCH_HOLES && s->next < s->asked && bit(s->known, s->next) &&
            !bit(s->open, s->next)) { /* could not be had */
@@ -375,7 +375,7 @@ uint64_t search_next(const struct punch *p)
 
     if (!s->running)
         return s->dropped < s->asked ? p->now_us + 10 * MS : NEVER;
-    if (s->end_us != NEVER || p->heard_any)
+    if (s->end_us != NEVER || engine_hopes(p))
         return s->end_us;
     if (p->now_us + OPEN_BEFORE_US < s->start_us)
         return s->start_us - OPEN_BEFORE_US;
