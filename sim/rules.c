@@ -108,6 +108,9 @@ static void count_unattested(struct world *w, uint32_t host, const struct stun_a
 
     if (t != NULL && t->tricked && ++t->unheard > w->rules.most_tricked)
         w->rules.most_tricked = t->unheard;
+    if (t != NULL && t->tricked && t->unheard > 2 * PUNCH_BUDGET_UNATTESTED)
+        world_fault(w, "%s: %u packets to %s, from where a copy came", name_of(host),
+                    (unsigned)t->unheard, stun_addr_text(to, text));
     if (t == NULL || t->heard || ip_attested(side, to))
         return;
     t->unheard++;

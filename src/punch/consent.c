@@ -55,7 +55,7 @@ void consent_lose(struct punch *p)
         /* Where the peer has been before, it may be looked for again; where it never was, a guess
          * of then is worth nothing now. */
         guess = pair->kind == PUNCH_PREDICTED && !pair->heard;
-        pair->attested = pair_trusted(pair);
+        pair->attested = pair->attested || pair->proven;
         pair->heard = pair->proven = pair->nominate = false;
         pair->nominated = 0;
         pair->link_copies = 0;

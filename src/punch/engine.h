@@ -44,7 +44,7 @@ struct remote {
     struct stun_addr addr;
     uint8_t kind;
     bool attested;
-    uint16_t sent_unheard; /* packets that went there before the peer was heard from there */
+    uint16_t sent_unproven; /* packets that went there before a check was answered from there */
 };
 
 struct pair {
@@ -182,7 +182,6 @@ unsigned pair_order(const struct pair *pair);
 bool pair_better(const struct pair *a, const struct pair *b); /* a carries rather than b */
 bool pair_planned(const struct pair *pair);                   /* not of the plain punch */
 enum punch_technique pair_technique(const struct punch *p, const struct pair *pair);
-bool pair_trusted(const struct pair *pair); /* somebody vouches for the address */
 void pair_select(struct punch *p);
 
 /* ---- checks.c ---- */
@@ -241,6 +240,9 @@ bool search_found(const struct punch *p, const struct pair *pair);
 /* ---- outbox.c ---- */
 bool outbox_blocked(const struct punch *p, unsigned reserve); /* the plain punch has sent enough */
 bool outbox_allows(struct punch *p, const struct stun_addr *to, unsigned reserve);
+/* False: enough went to an address that nobody vouches for. */
+bool outbox_vouched(const struct punch *p, const struct pair *pair, unsigned reserve);
+void outbox_count_unproven(struct punch *p, const struct pair *pair);
 bool outbox_futile(const struct punch *p); /* plain packets of ours could only do harm */
 void outbox_count(struct punch *p);
 uint64_t outbox_next(const struct punch *p);

@@ -50,26 +50,36 @@ void outbox_count(struct punch *p)
     p->plain_sent++;
 }
 
-/* All ports of an address together: many of them must not add up to more. */
-static bool unheard_allowed(const struct punch *p, const struct pair *pair)
+/* That the peer was heard says little: who copies its packet can send it from any address, and a
+ * copy whose original is lost is as good as the original. An answer can't be had so. */
+static bool is_vouched_for(const struct punch *p, const struct pair *pair)
 {
-    unsigned sent = 0;
-
-    if (pair_trusted(pair))
-        return true;
-    for (size_t i = 0; i < p->remote_count; i++) {
-        if (!p->remotes[i].attested && stun_addr_same_ip(&p->remotes[i].addr, &pair->remote))
-            sent += p->remotes[i].sent_unheard;
-    }
-    return sent < PUNCH_BUDGET_UNATTESTED;
+    return pair->attested || pair->proven || (pair->heard && remote_ip_attested(p, &pair->remote));
 }
 
-static void count_unheard(struct punch *p, const struct pair *pair)
+/* All ports of an address together: many of them must not add up to more. An address that the peer
+ * has named, and was then heard from, may have used up the first half before the peer was there. */
+bool outbox_vouched(const struct punch *p, const struct pair *pair, unsigned reserve)
+{
+    unsigned sent = 0, limit = PUNCH_BUDGET_UNATTESTED;
+
+    if (is_vouched_for(p, pair))
+        return true;
+    if (pair->heard && pair->kind != PUNCH_PEER_REFLEXIVE)
+        limit *= 2;
+    for (size_t i = 0; i < p->remote_count; i++) {
+        if (!p->remotes[i].attested && stun_addr_same_ip(&p->remotes[i].addr, &pair->remote))
+            sent += p->remotes[i].sent_unproven;
+    }
+    return sent + reserve < limit;
+}
+
+void outbox_count_unproven(struct punch *p, const struct pair *pair)
 {
     struct remote *r = remote_find(p, &pair->remote);
 
-    if (!pair->heard && r != NULL && r->sent_unheard < UINT16_MAX)
-        r->sent_unheard++;
+    if (!pair->proven && r != NULL && r->sent_unproven < UINT16_MAX)
+        r->sent_unproven++;
 }
 
 /* Before the time to start: a few times, closer and closer to it. */
@@ -144,15 +154,16 @@ static bool may_send(struct punch *p, struct pair *pair)
     unsigned reserve = 0;
     uint64_t until;
 
+    if (!outbox_vouched(p, pair, 0)) {
+        pair->next_us = NEVER;
+        pair->triggered = false;
+        return false;
+    }
     if (pair->proven || pair_planned(pair)) {
         if (pair->heard || p->budget == NULL ||
             punch_budget_take(p->budget, p->now_us, &pair->remote))
             return true;
         pair->next_us = p->now_us + RETRY_SLOW_US;
-        return false;
-    }
-    if (!unheard_allowed(p, pair)) {
-        pair->next_us = NEVER;
         return false;
     }
     if (!pair->triggered)
@@ -184,10 +195,9 @@ static bool send_check(struct punch *p, struct pair *pair, struct punch_out *out
     out->ttl = opener ? p->opener_ttl : 0;
     if (!opener)
         pair->last_full_us = p->now_us;
-    if (!pair->proven && !pair_planned(pair)) {
+    outbox_count_unproven(p, pair);
+    if (!pair->proven && !pair_planned(pair))
         outbox_count(p);
-        count_unheard(p, pair);
-    }
     pair->sent++;
     pair->triggered = false;
     schedule_retry(p, pair);

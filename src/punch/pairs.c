@@ -146,6 +146,8 @@ void pair_form(struct punch *p, unsigned socket, const struct remote *r)
     if (i != NO_PAIR) {
         if (p->pairs[i].kind == PUNCH_PEER_REFLEXIVE)
             p->pairs[i].kind = r->kind;
+        if (r->attested && !p->pairs[i].attested && p->started && !p->pairs[i].proven)
+            pair_begin(p, &p->pairs[i], p->now_us);
         p->pairs[i].attested = p->pairs[i].attested || r->attested;
         return;
     }
@@ -197,18 +199,13 @@ void pair_trigger(struct punch *p, struct pair *pair)
     pair->triggered = true;
     if (pair->next_us > at)
         pair->next_us = at;
-    pair->tries_left = UINT8_MAX;
+    pair->tries_left = p->state == CONNECTED ? RETRY_GAPS : UINT8_MAX;
 }
 
 bool pair_planned(const struct pair *pair)
 {
     return pair->kind == PUNCH_PREDICTED || pair->socket == PUNCH_FRESH_SOCKET ||
            pair->socket >= PUNCH_SEARCH_SOCKET;
-}
-
-bool pair_trusted(const struct pair *pair)
-{
-    return pair->attested || pair->heard || pair->proven;
 }
 
 enum punch_technique pair_technique(const struct punch *p, const struct pair *pair)

@@ -192,6 +192,14 @@ static void hope(struct punch *p, struct pair *pair)
     }
 }
 
+/* With a path, another pair is of use if it is better, if the peer wants it, or if the path may be
+ * lost and the peer looks for us from elsewhere. */
+static bool is_wanted(const struct punch *p, const struct pair *pair)
+{
+    return p->state != CONNECTED || pair_better(pair, &p->pairs[p->selected]) ||
+           pair->nominated > 0 || p->consent_open;
+}
+
 void engine_hear(struct punch *p, uint16_t index)
 {
     struct pair *pair = &p->pairs[index];
@@ -201,11 +209,11 @@ void engine_hear(struct punch *p, uint16_t index)
     p->heard_any = true;
     p->loud = true;
     hope(p, pair);
-    if (p->budget != NULL)
+    if (p->budget != NULL && remote_ip_attested(p, &pair->remote))
         punch_budget_answered(p->budget, &pair->remote);
     if (first)
         pair_event(p, PUNCH_EVENT_USABLE, pair);
-    if (!pair->proven)
+    if (!pair->proven && is_wanted(p, pair))
         pair_trigger(p, pair);
 }
 
@@ -216,6 +224,8 @@ void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us)
 
     pair->rtt_us = rtt_us;
     pair->proven = true;
+    if (first && p->budget != NULL)
+        punch_budget_answered(p->budget, &pair->remote);
     if (!pair->nominate) {
         pair->next_us = NEVER;
         pair->triggered = false;

@@ -3,6 +3,7 @@
 #include "punch/engine.h"
 
 #define RESERVE_TRIGGERED 2
+#define RESERVE_CHECKS    3 /* of what may go to an address that nobody vouches for */
 
 static bool chosen(const struct punch_pair *routes, size_t count, const struct pair *pair)
 {
@@ -13,11 +14,12 @@ static bool chosen(const struct punch_pair *routes, size_t count, const struct p
     return false;
 }
 
-static bool fits(const struct pair *pair, bool heard)
+static bool fits(const struct punch *p, const struct pair *pair, bool heard)
 {
     if (!pair->used || pair->link_copies >= UNPROVEN_LINK_COPIES)
         return false;
-    return heard ? pair->heard : pair->attested && !pair->heard && !pair_planned(pair);
+    return heard ? pair->heard && outbox_vouched(p, pair, RESERVE_CHECKS)
+                 : pair->attested && !pair->heard && !pair_planned(pair);
 }
 
 static struct pair *likeliest(struct punch *p, bool heard, const struct punch_pair *routes,
@@ -28,7 +30,7 @@ static struct pair *likeliest(struct punch *p, bool heard, const struct punch_pa
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         struct pair *pair = &p->pairs[i];
 
-        if (fits(pair, heard) && !chosen(routes, count, pair) &&
+        if (fits(p, pair, heard) && !chosen(routes, count, pair) &&
             (found == NULL || pair_order(pair) < pair_order(found)))
             found = pair;
     }
@@ -89,6 +91,7 @@ size_t punch_routes(struct punch *p, uint64_t now_us,
             p->link_sent++;
         }
         pair->link_copies++;
+        outbox_count_unproven(p, pair);
         routes[count].socket = pair->socket;
         routes[count++].remote = pair->remote;
     }

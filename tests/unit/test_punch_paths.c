@@ -135,6 +135,7 @@ static void the_copies_to_an_unproven_pair_are_limited(void **state)
 
     (void)state;
     start(true, true);
+    add(1, 1000, true);
     punch_start(p, now, now);
     assert_true(input_request(from(1, 1000), (struct request){0}));
     for (unsigned i = 0; i < 1000; i++)

@@ -36,10 +36,72 @@ static void one_way_does_not_stop_the_plan(void **state)
     assert_true(connected[2] >= 18);
 }
 
+/* Six minutes of authentic packets from an address that never answers. */
+static unsigned packets_to(uint8_t host)
+{
+    struct punch_pair routes[PUNCH_MAX_ROUTES], there = from(host, 6666);
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < 3600; i++, now += 100 * MS) {
+        size_t copies;
+
+        assert_true(input_request(from(host, (uint16_t)(6666 + i % 3)), (struct request){0}));
+        while (next(STUN_BINDING_REQUEST))
+            count += stun_addr_same_ip(&out.pair.remote, &there.remote);
+        copies = punch_routes(p, now, routes);
+        while (copies-- > 0)
+            count += stun_addr_same_ip(&routes[copies].remote, &there.remote);
+    }
+    return count;
+}
+
+/* A check whose original was lost is authentic wherever its copy comes from. */
+static void a_copy_from_a_stranger_buys_five_packets(void **state)
+{
+    (void)state;
+    start(false, true);
+    add(1, 1000, true);
+    punch_start(p, now, now);
+    assert_in_range(packets_to(66), 1, PUNCH_BUDGET_UNATTESTED);
+}
+
+static void an_address_that_the_peer_has_named_is_tried_again(void **state)
+{
+    (void)state;
+    start(false, true);
+    add(1, 1000, true);
+    add(66, 6666, false);
+    punch_start(p, now, now);
+    for (; now < 5 * SECOND; now += MS)
+        drain(STUN_BINDING_REQUEST);
+    assert_in_range(packets_to(66), PUNCH_BUDGET_UNATTESTED - 1, PUNCH_BUDGET_UNATTESTED);
+}
+
+static void with_a_path_nobody_else_is_probed(void **state)
+{
+    (void)state;
+    start(true, true);
+    add(1, 1000, true);
+    punch_start(p, now, now);
+    assert_true(input_request(from(1, 1000), (struct request){0}));
+    assert_true(next(STUN_BINDING_REQUEST));
+    assert_true(input_answer(from(1, 1000), 0, THEIR_PASSWORD));
+    assert_true(punch_is_connected(p));
+    drain(STUN_BINDING_REQUEST);
+    for (; now < 4 * SECOND; now += 100 * MS) {
+        assert_true(input_request(from(1, 2000), (struct request){0}));
+        while (next(STUN_BINDING_REQUEST))
+            assert_int_equal(out.pair.remote.port, 1000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_way_does_not_stop_the_plan),
+        cmocka_unit_test(a_copy_from_a_stranger_buys_five_packets),
+        cmocka_unit_test(an_address_that_the_peer_has_named_is_tried_again),
+        cmocka_unit_test(with_a_path_nobody_else_is_probed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
