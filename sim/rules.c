@@ -133,7 +133,8 @@ static void count_plain(struct world *w, uint32_t host)
     if (side->plain >= RULES_STORM && !side->stormed &&
         now_us < side->plain_us[side->plain % RULES_STORM] + SECOND) {
         side->stormed = true;
-        w->rules.known[RULES_KNOWN_STORM]++;
+        world_fault(w, "%s: a storm of more than %d checks in a second", name_of(host),
+                    RULES_STORM);
     }
     side->plain_us[side->plain++ % RULES_STORM] = now_us;
     if (now_us < side->plain_from_us + SECOND / 10 &&
@@ -510,7 +511,6 @@ const char *rules_known_text(enum rules_known known)
         "usable by a copy that overtook a lost original",
         "only one side found the path",
         "proven while a NAT lost its state",
-        "a storm of checks that trigger each other",
     };
 
     return text[known];

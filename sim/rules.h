@@ -19,7 +19,7 @@
 #define RULES_PROVEN          64
 #define RULES_IDS             16384 /* requests remembered for each side */
 #define RULES_GUESSES         1024
-#define RULES_STORM           100
+#define RULES_STORM           80 /* checks of a plain punch in any second, later than its first */
 #define RULES_SEARCH_A_SECOND 250
 #define RULES_SEARCH          545                     /* one birthday search */
 #define RULES_PREDICTED       (2 * NAT_MAX_PREDICTED) /* comes before it */
@@ -36,9 +36,6 @@ enum rules_known {
     RULES_KNOWN_HALF,
     /* The NAT changed between the check and its answer. */
     RULES_KNOWN_CHANGED,
-    /* Later than in its first second a plain punch sends more than RULES_STORM packets in one:
-     * checks that are heard and never answered trigger each other. */
-    RULES_KNOWN_STORM,
     RULES_KNOWNS
 };
 

@@ -37,9 +37,11 @@ void consent_lose(struct punch *p)
     p->silence_due_us = p->now_us + PUNCH_SILENCE_US;
     p->heard_any = false;
     p->hope_until_us = 0;
+    p->hopes = 0;
     p->restarts = 0;
     p->asked_first = false;
     p->first_sent_us = NEVER;
+    p->late_us = 0;
     p->plain_sent = p->link_sent = 0;
     p->nominate_due_us = NEVER;
     /* Samples of half a minute ago predict nothing. But a new fresh socket takes the place of the

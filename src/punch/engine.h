@@ -14,6 +14,8 @@
 
 #define BURST_GAP_US  2000u  /* between packets that are not answers */
 #define PACE_US       20000u /* between first packets to pairs beyond the first burst */
+#define LATE_GAP_US   50000u /* after the first second, on average */
+#define LATE_AT_ONCE  20
 #define RETRY_GAPS    4
 #define RETRY_SLOW_US 500000u
 /* What is planned waits so long, and a round trip, for the first sign of life to become a path. */
@@ -28,6 +30,7 @@
 #define EVENTS               32
 #define SEEN                 32
 #define UNPROVEN_LINK_COPIES 64
+#define REFLEXIVE_PAIRS      12 /* unproven, to one IP address */
 #define NO_PAIR              UINT16_MAX
 
 enum state { WAITING, PUNCHING, CONNECTED, FAILED };
@@ -120,8 +123,9 @@ struct punch {
     uint64_t start_us, deadline_us, silence_due_us;
     bool loud; /* the caller may use full TTL */
     bool heard_any, connected_before, asked_first;
+    uint8_t hopes;
     uint64_t hope_until_us; /* what was heard may yet be answered: nothing is planned */
-    uint8_t restarts; /* bursts repeated because the peer asked */
+    uint8_t restarts;       /* bursts repeated because the peer asked */
 
     struct {
         bool open;
@@ -137,6 +141,7 @@ struct punch {
     uint64_t first_sent_us;         /* of the plain punch; NEVER before */
     uint32_t plain_sent, link_sent; /* link copies are part of the plain punch */
     uint64_t pace_us, pace_new_us;
+    uint64_t late_us; /* after its first second the plain punch sends one in LATE_GAP_US */
     uint32_t sends_ok, sends_failed;
     int last_error;
 

@@ -61,6 +61,23 @@ static bool copied(struct punch *p, const struct stun_message *msg, const struct
     return false;
 }
 
+/* Where both NATs give each destination another port, each check of ours brings one of theirs from
+ * a new one. What answers our search comes from where that was aimed at. */
+static bool too_many(const struct punch *p, const struct punch_pair *from)
+{
+    unsigned count = 0;
+
+    if (from->socket >= PUNCH_SEARCH_SOCKET && stun_addr_equal(&from->remote, &p->search.target))
+        return false;
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        const struct pair *pair = &p->pairs[i];
+
+        count += pair->used && !pair->proven && pair->kind == PUNCH_PEER_REFLEXIVE &&
+                 stun_addr_same_ip(&pair->remote, &from->remote);
+    }
+    return count >= REFLEXIVE_PAIRS;
+}
+
 /* The pair that something authentic came in on, made if there is none. */
 static uint16_t arrival(struct punch *p, const struct punch_pair *from)
 {
@@ -69,6 +86,8 @@ static uint16_t arrival(struct punch *p, const struct punch_pair *from)
 
     if (i != NO_PAIR)
         return i;
+    if (remote_find(p, &from->remote) == NULL && too_many(p, from))
+        return NO_PAIR;
     r = remote_add(p, PUNCH_PEER_REFLEXIVE, &from->remote, false);
     if (r == NULL)
         return NO_PAIR;

@@ -28,6 +28,11 @@ static uint64_t blocked_until(const struct punch *p, unsigned reserve)
     if (p->now_us < p->first_sent_us + SECOND &&
         p->plain_sent + reserve >= PUNCH_BUDGET_FIRST_SECOND)
         return p->first_sent_us + SECOND;
+    /* Two NATs that give each destination another port and let everybody in make a new address of
+     * each answer: without an end, if nothing held it back. */
+    if (p->now_us >= p->first_sent_us + SECOND &&
+        p->late_us > p->now_us + LATE_AT_ONCE * LATE_GAP_US)
+        return p->late_us - LATE_AT_ONCE * LATE_GAP_US;
     return 0;
 }
 
@@ -48,6 +53,9 @@ void outbox_count(struct punch *p)
     if (p->first_sent_us == NEVER)
         p->first_sent_us = p->now_us;
     p->plain_sent++;
+    if (p->now_us < p->first_sent_us + SECOND)
+        return;
+    p->late_us = (p->late_us > p->now_us ? p->late_us : p->now_us) + LATE_GAP_US;
 }
 
 /* That the peer was heard says little: who copies its packet can send it from any address, and a
@@ -159,6 +167,10 @@ static bool may_send(struct punch *p, struct pair *pair)
         pair->triggered = false;
         return false;
     }
+    if (!pair->proven && pair->heard && pair_planned(pair) && outbox_blocked(p, 0)) {
+        pair->next_us = blocked_until(p, 0);
+        return false;
+    }
     if (pair->proven || pair_planned(pair)) {
         if (pair->heard || p->budget == NULL ||
             punch_budget_take(p->budget, p->now_us, &pair->remote))
@@ -196,7 +208,7 @@ static bool send_check(struct punch *p, struct pair *pair, struct punch_out *out
     if (!opener)
         pair->last_full_us = p->now_us;
     outbox_count_unproven(p, pair);
-    if (!pair->proven && !pair_planned(pair))
+    if (!pair->proven && (pair->heard || !pair_planned(pair)))
         outbox_count(p);
     pair->sent++;
     pair->triggered = false;

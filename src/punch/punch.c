@@ -9,6 +9,7 @@
 #define DEFAULT_OPENER_TTL 2
 #define DEFAULT_GIVE_UP_US (10 * SECOND)
 #define MAX_RESTARTS       2
+#define MAX_HOPES          8
 /* USERNAME of a check: the rest of it needs at most 84 bytes. */
 #define MAX_USERNAME_BYTES (PUNCH_MAX_PACKET_BYTES - 84)
 
@@ -177,11 +178,15 @@ static bool hopeless(const struct punch *p, const struct pair *pair)
            p->their_profile.filtering == NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT;
 }
 
-/* Guesses wait for it, once: what is heard again and again and never answered is no hope. */
-static void hope(struct punch *p, struct pair *pair)
+/* Guesses wait for it. What is heard again and again and never answered is no hope: once, and for
+ * some more hits of what was planned. */
+static void hope(struct punch *p, const struct pair *pair, bool first)
 {
-    if (p->hope_until_us != 0 || hopeless(p, pair))
+    bool hit = first && (pair_planned(pair) || search_found(p, pair));
+
+    if ((p->hopes > 0 && !hit) || p->hopes == MAX_HOPES || hopeless(p, pair))
         return;
+    p->hopes++;
     p->hope_until_us = p->now_us + HOPE_US + p->note_rtt_us;
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         struct pair *other = &p->pairs[i];
@@ -208,7 +213,7 @@ void engine_hear(struct punch *p, uint16_t index)
     pair->heard = true;
     p->heard_any = true;
     p->loud = true;
-    hope(p, pair);
+    hope(p, pair, first);
     if (p->budget != NULL && remote_ip_attested(p, &pair->remote))
         punch_budget_answered(p->budget, &pair->remote);
     if (first)

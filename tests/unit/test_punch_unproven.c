@@ -95,6 +95,29 @@ static void with_a_path_nobody_else_is_probed(void **state)
     }
 }
 
+/* Each answer of ours comes to the peer from a new port, and each of its own to us: the checks must
+ * not cause each other without an end. */
+static void checks_do_not_cause_a_storm(void **state)
+{
+    uint64_t sent_us[4000];
+    unsigned count = 0;
+
+    (void)state;
+    start(false, true);
+    add(1, 1000, true);
+    punch_start(p, now, now);
+    for (unsigned i = 0; now < 9 * SECOND; i++, now += 5 * MS) {
+        assert_true(input_request(from(1, (uint16_t)(2000 + i)), (struct request){0}));
+        while (next(STUN_BINDING_REQUEST))
+            sent_us[count++] = now;
+    }
+    assert_true(count > 100);
+    for (unsigned i = 0; i + 42 < count; i++) {
+        if (sent_us[i] >= SECOND)
+            assert_true(sent_us[i + 42] - sent_us[i] >= SECOND);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +125,7 @@ int main(void)
         cmocka_unit_test(a_copy_from_a_stranger_buys_five_packets),
         cmocka_unit_test(an_address_that_the_peer_has_named_is_tried_again),
         cmocka_unit_test(with_a_path_nobody_else_is_probed),
+        cmocka_unit_test(checks_do_not_cause_a_storm),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
