@@ -42,8 +42,8 @@ static bool is_bounce(const struct net *n, const struct stun_addr *addr)
     return false;
 }
 
-static void carry(struct net *n, uint64_t delay_us, int lan, const struct stun_addr *from,
-                  const struct stun_addr *to, const uint8_t *bytes, size_t size)
+void net_carry(struct net *n, uint64_t delay_us, int lan, const struct stun_addr *from,
+               const struct stun_addr *to, const uint8_t *bytes, size_t size)
 {
     unsigned copies = net_random(&n->random) % 100 < n->duplicate_percent ? 2 : 1;
 
@@ -79,80 +79,6 @@ static int host_at(const struct net *n, int lan, const struct stun_addr *addr)
     return -1;
 }
 
-static struct nat_model *layer_of(struct net *n, int nat, unsigned layer)
-{
-    return &n->model[layer == 1 && n->same_cgn ? 0 : nat][layer];
-}
-
-/* The NAT that a packet from outside meets first, or NET_OPEN. */
-static int nat_at(struct net *n, const struct stun_addr *to)
-{
-    for (int k = 0; k < 2; k++) {
-        int nat = n->host[k].nat;
-
-        if (nat == NET_OPEN)
-            continue;
-        if (n->layers[nat] == 0 ? stun_addr_same_ip(&n->nat[nat].public_ip, to)
-                                : nat_model_owns(layer_of(n, nat, n->layers[nat] - 1), to) ||
-                                      stun_addr_same_ip(&n->host[k].local[0], to))
-            return nat;
-    }
-    return NET_OPEN;
-}
-
-/* From outside through layers from-1..0; *nat is the one that it comes out of. */
-static bool model_in(struct net *n, int *nat, unsigned from, const struct stun_addr *source,
-                     struct stun_addr *to)
-{
-    while (from-- > 0) {
-        struct nat_model_packet p = {*source, *to, NAT_MODEL_UDP, 64};
-        struct nat_model_verdict v = nat_model_inbound(layer_of(n, *nat, from), n->now_us, &p);
-
-        if (v.action != NAT_MODEL_FORWARD)
-            return false;
-        *to = v.packet.dst;
-        if (from == 1 && n->same_cgn && !nat_model_owns(&n->model[*nat][0], to))
-            *nat = 1 - *nat;
-    }
-    return true;
-}
-
-/* From a host outwards. False: it has died, or gone back inside. */
-static bool model_out(struct net *n, int nat, struct stun_addr *source, const struct stun_addr *to,
-                      uint8_t ttl, const uint8_t *bytes, size_t size)
-{
-    for (unsigned layer = 0; layer < n->layers[nat]; layer++) {
-        struct nat_model_packet p = {*source, *to, NAT_MODEL_UDP, 64};
-        struct nat_model_verdict v;
-        int back = nat;
-
-        if (ttl != 0 && ttl <= layer + 1)
-            return false;
-        /* A neighbour behind the same provider. */
-        if (layer == 1 && n->same_cgn && nat_model_owns(&n->model[1 - nat][0], to)) {
-            struct stun_addr inside = *to;
-
-            back = 1 - nat;
-            if (model_in(n, &back, 1, source, &inside))
-                carry(n, 2000, back, source, &inside, bytes, size);
-            return false;
-        }
-        v = nat_model_outbound(layer_of(n, nat, layer), n->now_us, &p);
-        if (v.action == NAT_MODEL_HAIRPIN) {
-            struct stun_addr inside = v.packet.dst;
-
-            if (layer == 1 && n->same_cgn && !nat_model_owns(&n->model[nat][0], &inside))
-                back = 1 - nat;
-            if (model_in(n, &back, layer, &v.packet.src, &inside))
-                carry(n, 1000, back, &v.packet.src, &inside, bytes, size);
-        }
-        if (v.action != NAT_MODEL_FORWARD)
-            return false;
-        *source = v.packet.src;
-    }
-    return true;
-}
-
 static void transmit(struct net *n, int h, unsigned socket, const struct stun_addr *to, uint8_t ttl,
                      const uint8_t *bytes, size_t size)
 {
@@ -164,12 +90,12 @@ static void transmit(struct net *n, int h, unsigned socket, const struct stun_ad
     if (stun_addr_is_private(to) && !(n->same_cgn && to->ip[0] == 100)) {
         if (host_at(n, host->nat, to) < 0)
             host->to_stranger++;
-        carry(n, 200, host->nat, &from, to, bytes, size);
+        net_carry(n, 200, host->nat, &from, to, bytes, size);
         return;
     }
     if (model) {
         hops = n->layers[host->nat];
-        if (!model_out(n, host->nat, &from, to, ttl, bytes, size))
+        if (!net_model_out(n, host->nat, &from, to, ttl, bytes, size))
             return;
     }
     if (ttl != 0 && ttl <= hops)
@@ -180,14 +106,14 @@ static void transmit(struct net *n, int h, unsigned socket, const struct stun_ad
         small_nat_out(&n->nat[host->nat], &from, to);
     }
     if (is_bounce(n, to)) {
-        carry(n, n->bounce_of_us[h] > 0 ? n->bounce_of_us[h] : n->bounce_us, NET_OPEN, &from, to,
-              bytes, size);
+        net_carry(n, n->bounce_of_us[h] > 0 ? n->bounce_of_us[h] : n->bounce_us, NET_OPEN, &from,
+                  to, bytes, size);
         return;
     }
-    if (nat_at(n, to) == NET_OPEN && host_at(n, NET_OPEN, to) < 0)
+    if (net_nat_at(n, to) == NET_OPEN && host_at(n, NET_OPEN, to) < 0)
         host->to_stranger++;
     if (ttl == 0 || ttl > hops + n->core_hops)
-        carry(n, n->one_way_us, NET_OPEN, &from, to, bytes, size);
+        net_carry(n, n->one_way_us, NET_OPEN, &from, to, bytes, size);
 }
 
 /* A port that the other side never gave to its data socket: prediction has a budget of its own. */
@@ -393,10 +319,10 @@ static void bounce(struct net *n, const struct stun_addr *server, const struct s
     stun_add_addr(&b, STUN_XOR_MAPPED_ADDRESS, client);
     for (int h = 0; h < 2; h++) {
         if (n->bounce_of_us[h] > 0 && n->host[h].nat != NET_OPEN &&
-            n->host[h].nat == nat_at(n, client))
+            n->host[h].nat == net_nat_at(n, client))
             delay_us = n->bounce_of_us[h];
     }
-    carry(n, delay_us, NET_OPEN, server, client, buffer, stun_finish(&b));
+    net_carry(n, delay_us, NET_OPEN, server, client, buffer, stun_finish(&b));
 }
 
 static void deliver(struct net *n, size_t i)
@@ -415,9 +341,9 @@ static void deliver(struct net *n, size_t i)
             bounce(n, &to, &packet.from, packet.bytes, packet.size);
             return;
         }
-        lan = nat_at(n, &to);
+        lan = net_nat_at(n, &to);
         if (lan != NET_OPEN && n->layers[lan] > 0
-                ? !model_in(n, &lan, n->layers[lan], &packet.from, &to)
+                ? !net_model_in(n, &lan, n->layers[lan], &packet.from, &to)
                 : lan != NET_OPEN && !small_nat_in(&n->nat[lan], &packet.from, &to))
             return;
     }
@@ -518,7 +444,7 @@ bool net_run_connected(struct net *n, uint64_t until_us)
 void net_inject(struct net *n, uint64_t at_us, const struct stun_addr *from,
                 const struct stun_addr *to, const uint8_t *bytes, size_t size)
 {
-    carry(n, at_us - n->now_us, NET_OPEN, from, to, bytes, size);
+    net_carry(n, at_us - n->now_us, NET_OPEN, from, to, bytes, size);
 }
 
 static void make_nat(struct net *n, int i, enum net_nat_kind kind, uint64_t seed)
@@ -575,106 +501,12 @@ void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee,
     }
 }
 
-static void make_model(struct net *n, int i, const char *kind)
-{
-    struct nat_stack stack;
-    const char *error = "";
-    bool parsed = nat_config_parse(kind, &stack, &error);
-
-    if (!parsed)
-        printf("%s: %s\n", kind, error);
-    assert(parsed);
-    n->layers[i] = stack.layers;
-    for (unsigned layer = 0; layer < stack.layers; layer++) {
-        struct stun_addr ip = layer + 1 == stack.layers
-                                  ? stun_addr_v4(198, 51, (uint8_t)(100 + i), 16, 0)
-                                  : stun_addr_v4(100, 64, 0, (uint8_t)(2 + i), 0);
-        struct nat_model_random random = {dice_draw, &n->dice};
-        bool made = nat_model_init(&n->model[i][layer], &stack.layer[layer], &ip,
-                                   n->memory[i][layer], sizeof(n->memory[i][layer]), random);
-
-        assert(made);
-    }
-    if (n->model[i][0].config.mapping == NAT_CONFIG_NONE)
-        n->host[i].local[0] = stun_addr_v4(192, 0, 2, (uint8_t)(i + 1), 40000);
-    n->host[i].socket_at[n->host[i].local[0].port] = 1;
-}
-
-void net_init_kinds(struct net *n, const char *caller, const char *callee, uint64_t seed)
-{
-    net_init(n, NET_NAT_CONE, NET_NAT_CONE, seed);
-    n->dice.state = seed * 77;
-    make_model(n, 0, caller);
-    make_model(n, 1, callee);
-}
-
-void net_same_cgn(struct net *n)
-{
-    n->same_cgn = true;
-}
-
 void net_same_lan(struct net *n)
 {
     n->host[1].nat = 0;
     n->host[1].socket_at[n->host[1].local[0].port] = 0;
     n->host[1].local[0] = stun_addr_v4(192, 168, 1, 6, 41001);
     n->host[1].socket_at[41001] = 1;
-}
-
-/* What a perfect exploration would find. */
-static void model_profile(const struct net *n, int h, struct nat_profile *out)
-{
-    int nat = n->host[h].nat;
-
-    out->public_addr = n->host[h].public_addr;
-    out->endpoints_seen = 4;
-    out->pooling = NAT_POOLING_ONE;
-    out->mapping = NAT_MAPPING_NONE;
-    out->filtering = NAT_FILTERING_ENDPOINT_INDEPENDENT;
-    out->early = NAT_EARLY_HARMLESS;
-    out->hairpin = NAT_HAIRPIN_NO;
-    out->allocation = NAT_ALLOCATION_PRESERVING;
-    out->opener_ttl = (uint8_t)(n->layers[nat] + 1);
-    for (unsigned layer = 0; layer < n->layers[nat]; layer++) {
-        const struct nat_config *c = &n->model[n->same_cgn && layer == 1 ? 0 : nat][layer].config;
-        enum nat_mapping mapping = NAT_MAPPING_NONE;
-
-        if (c->mapping == NAT_CONFIG_EIM ||
-            (c->mapping == NAT_CONFIG_FLOW && c->allocation == NAT_CONFIG_PRESERVING))
-            mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT;
-        else if (c->mapping != NAT_CONFIG_NONE)
-            mapping = c->mapping == NAT_CONFIG_ADM ? NAT_MAPPING_ADDRESS_DEPENDENT
-                                                   : NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT;
-        if (mapping > out->mapping)
-            out->mapping = mapping;
-        if ((enum nat_filtering)c->filtering > out->filtering)
-            out->filtering = (enum nat_filtering)c->filtering;
-        if (c->poison)
-            out->early = NAT_EARLY_POISONOUS;
-        if (c->pool > 1 && c->pool_arbitrary)
-            out->pooling = NAT_POOLING_MANY;
-        if (c->allocation == NAT_CONFIG_SEQUENTIAL ||
-            (c->allocation == NAT_CONFIG_BLOCK && c->step != 0)) {
-            out->allocation = NAT_ALLOCATION_SEQUENTIAL;
-            out->step = c->step;
-            out->foreign_per_1000_s = c->foreign_per_s * 1000;
-        } else if (c->allocation == NAT_CONFIG_BLOCK) {
-            out->allocation = NAT_ALLOCATION_BLOCK;
-            out->block_ports = c->block;
-            out->block_first = (uint16_t)(c->port_min + (out->public_addr.port - c->port_min) /
-                                                            c->block * c->block);
-        } else if (c->allocation == NAT_CONFIG_RANDOM) {
-            out->allocation = NAT_ALLOCATION_OTHER;
-        }
-    }
-    if (out->mapping > NAT_MAPPING_ENDPOINT_INDEPENDENT)
-        out->opener_ttl = 0; /* cannot be found out */
-    if (n->knows_little) {
-        out->filtering = NAT_FILTERING_UNKNOWN;
-        out->early = NAT_EARLY_UNKNOWN;
-        out->opener_ttl = 0;
-        out->foreign_per_1000_s = 0;
-    }
 }
 
 void net_profile(const struct net *n, int h, struct nat_profile *out)
@@ -685,7 +517,7 @@ void net_profile(const struct net *n, int h, struct nat_profile *out)
     if (n->bounce_down)
         return;
     if (nat != NET_OPEN && n->layers[nat] > 0) {
-        model_profile(n, h, out);
+        net_model_profile(n, h, out);
         return;
     }
     out->mapping = nat == NET_OPEN ? NAT_MAPPING_NONE : n->nat[nat].mapping;
@@ -716,7 +548,7 @@ void net_engine(struct net *n, int h, uint64_t give_up_us)
     memcpy(config.bounce, n->bounce, sizeof(n->bounce));
     host->public_addr = host->local[0];
     if (host->nat != NET_OPEN && n->layers[host->nat] > 0)
-        (void)model_out(n, host->nat, &host->public_addr, &n->bounce[0], 0, NULL, 0);
+        (void)net_model_out(n, host->nat, &host->public_addr, &n->bounce[0], 0, NULL, 0);
     else if (host->nat != NET_OPEN)
         small_nat_out(&n->nat[host->nat], &host->public_addr, &n->bounce[0]);
     net_profile(n, h, &config.profile);

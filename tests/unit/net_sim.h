@@ -131,4 +131,17 @@ void net_profile(const struct net *n, int host, struct nat_profile *out);
 uint64_t net_random(uint64_t *state);
 void net_random_bytes(void *context, uint8_t *out, size_t bytes);
 
+/* ---- between net_sim.c and net_model.c ---- */
+void net_carry(struct net *n, uint64_t delay_us, int lan, const struct stun_addr *from,
+               const struct stun_addr *to, const uint8_t *bytes, size_t size);
+/* The NAT that a packet from outside meets first, or NET_OPEN. */
+int net_nat_at(struct net *n, const struct stun_addr *to);
+/* From outside through layers from-1..0; *nat is the one that it comes out of. */
+bool net_model_in(struct net *n, int *nat, unsigned from, const struct stun_addr *source,
+                  struct stun_addr *to);
+/* From a host outwards. False: it has died, or gone back inside. */
+bool net_model_out(struct net *n, int nat, struct stun_addr *source, const struct stun_addr *to,
+                   uint8_t ttl, const uint8_t *bytes, size_t size);
+void net_model_profile(const struct net *n, int host, struct nat_profile *out);
+
 #endif
