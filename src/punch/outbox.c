@@ -9,6 +9,7 @@
 #define RESERVE_TRIGGERED 2
 #define RESERVE_LINK      3
 #define EARLY_TRIES       3
+#define NEAR_OPENER_TTL   2
 
 static const uint64_t retry_us[RETRY_GAPS] = {20 * MS, 60 * MS, 140 * MS, 300 * MS};
 
@@ -156,6 +157,14 @@ static bool is_opener(const struct punch *p, const struct pair *pair)
     return p->caller && !p->loud;
 }
 
+/* Behind one carrier's NAT with the peer, what leaves our own home is in the network of the peer's:
+ * a TTL that leaves the carrier's NAT would reach the peer's router. */
+static uint8_t opener_ttl(const struct punch *p, const struct stun_addr *to)
+{
+    return stun_addr_is_private(to) && p->opener_ttl > NEAR_OPENER_TTL ? NEAR_OPENER_TTL
+                                                                       : p->opener_ttl;
+}
+
 /* False: not now; its next_us has moved. */
 static bool may_send(struct punch *p, struct pair *pair)
 {
@@ -204,7 +213,7 @@ static bool send_check(struct punch *p, struct pair *pair, struct punch_out *out
     }
     out->pair.socket = pair->socket;
     out->pair.remote = pair->remote;
-    out->ttl = opener ? p->opener_ttl : 0;
+    out->ttl = opener ? opener_ttl(p, &pair->remote) : 0;
     if (!opener)
         pair->last_full_us = p->now_us;
     outbox_count_unproven(p, pair);

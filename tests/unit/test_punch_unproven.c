@@ -118,6 +118,43 @@ static void checks_do_not_cause_a_storm(void **state)
     }
 }
 
+/* What leaves a carrier's NAT would reach, inside of it, the router of a neighbour. */
+static void openers_stay_away_from_the_routers_of_neighbours(void **state)
+{
+    struct punch_config config = {
+        .caller = true,
+        .local_ufrag = "usus",
+        .local_password = "our-password-our-password",
+        .remote_ufrag = "them",
+        .remote_password = THEIR_PASSWORD,
+        .profile = {.mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT, .endpoints_seen = 4},
+        .opener_ttl = 4,
+        .random = net_random_bytes,
+        .random_context = &seed,
+    };
+    struct stun_addr local = stun_addr_v4(192, 168, 1, 5, 40000);
+    struct stun_addr neighbour = stun_addr_v4(100, 64, 3, 16, 40000);
+    unsigned near = 0, far = 0;
+
+    (void)state;
+    now = 0;
+    p = punch_init(memory, &config, now);
+    punch_add_socket(p, now, 0, &local);
+    punch_add_remote(p, now, PUNCH_GATEWAY, &neighbour, false);
+    add(1, 1000, true);
+    punch_start(p, now, now);
+    for (; now < SECOND; now += MS) {
+        while (next(STUN_BINDING_REQUEST)) {
+            bool is_near = stun_addr_equal(&out.pair.remote, &neighbour);
+
+            assert_int_equal(out.ttl, is_near ? 2 : 4);
+            near += is_near;
+            far += !is_near;
+        }
+    }
+    assert_true(near > 0 && far > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +163,7 @@ int main(void)
         cmocka_unit_test(an_address_that_the_peer_has_named_is_tried_again),
         cmocka_unit_test(with_a_path_nobody_else_is_probed),
         cmocka_unit_test(checks_do_not_cause_a_storm),
+        cmocka_unit_test(openers_stay_away_from_the_routers_of_neighbours),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
