@@ -286,7 +286,8 @@ void link_set_path(struct link *link, uint64_t now_us, bool up, size_t max_datag
     link->max_datagram = max_datagram_bytes;
     if (!link->clock.runs) {
         clock_resume(&link->clock, now_us,
-                     link->is_established ? leap_target(link) : first_path_target(link, now_us));
+                     link->is_server || link->is_established ? leap_target(link)
+                                                             : first_path_target(link, now_us));
         (void)link_handle_timeout(link, now_us);
     }
 }

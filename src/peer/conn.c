@@ -108,6 +108,7 @@ void conn_reset(struct eyelet_conn *conn)
     conn->link = NULL;
     conn->has_path = conn->path_shown = false;
     conn->usable_us = 0;
+    conn->flown_count = 0;
     conn->news &= ~(unsigned)CONN_NEWS_PATH;
     gnutls_memset(&conn->offer, 0, sizeof conn->offer);
     gnutls_memset(&conn->keys, 0, sizeof conn->keys);

@@ -14,6 +14,7 @@
 #define CONN_MAX_PER_EP   4096
 #define ENDPOINT_TX_BYTES LINK_MAX_BATCH_BYTES
 #define ENDPOINT_DIAL_US  15000000u
+#define CONN_FLOWN_TO     8
 #define CONN_REFUSED_CODE 0x6579656c /* of a link that was refused after all; "eyel" */
 #define CONN_GOODBYE_US                                                                            \
     5000000u /* how long a close waits for what was written to be acknowledged */
@@ -67,8 +68,10 @@ struct eyelet_conn {
     struct size_probe probe;
 
     uint64_t began_us, timeout_us, timeout_at_us, bare_ready_us, goodbye_us;
-    struct punch_pair usable; /* the first from which the peer was heard */
-    uint64_t usable_us;       /* 0: none yet */
+    struct punch_pair usable;                 /* the first from which the peer was heard */
+    uint64_t usable_us;                       /* 0: none yet */
+    struct stun_addr flown_to[CONN_FLOWN_TO]; /* where the link's handshake has gone so far */
+    size_t flown_count;
     enum punch_kind usable_kind;
     bool has_path;   /* proven */
     bool path_shown; /* the application knows one, maybe only usable so far */

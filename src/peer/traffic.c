@@ -306,6 +306,27 @@ static void hold_note(struct eyelet_conn *conn, const struct punch_note *note)
     }
 }
 
+static bool has_flown_to(const struct eyelet_conn *conn, const struct stun_addr *remote)
+{
+    for (size_t i = 0; i < conn->flown_count; i++) {
+        if (stun_addr_equal(&conn->flown_to[i], remote)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The peer turns out to be where the handshake has not gone: it must not wait for the link's timer.
+ */
+static void repeat_flight(struct eyelet_conn *conn, uint64_t now_us, const struct stun_addr *remote)
+{
+    if (conn->link != NULL && conn->path_up && conn->flown_count > 0 &&
+        !link_is_established(conn->link) && !has_flown_to(conn, remote)) {
+        link_set_path(conn->link, now_us, false, conn->datagram_bytes);
+        link_set_path(conn->link, now_us, true, conn->datagram_bytes);
+    }
+}
+
 static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct punch_event event;
@@ -313,6 +334,7 @@ static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
     while (conn->punch != NULL && punch_poll_event(conn->punch, &event)) {
         switch (event.kind) {
         case PUNCH_EVENT_USABLE:
+            repeat_flight(conn, now_us, &event.pair.remote);
             if (conn->usable_us == 0) {
                 conn->usable = event.pair;
                 conn->usable_us = now_us;
@@ -382,6 +404,9 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
         struct udp_socket *s = conn_socket(conn, routes[i].socket);
         if (s == NULL) {
             continue;
+        }
+        if (conn->flown_count < CONN_FLOWN_TO && !has_flown_to(conn, &routes[i].remote)) {
+            conn->flown_to[conn->flown_count++] = routes[i].remote;
         }
         int error = udp_send(s, &routes[i].remote, 0, batch, bytes, segment);
         if (error == EAGAIN && count == 1 && batch == ep->tx) {
