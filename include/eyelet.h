@@ -90,6 +90,9 @@ typedef struct eyelet_config {
     uint64_t dial_timeout_us;    /* until a dial is given up; 0 = 15 s */
     void (*log)(void *context, enum eyelet_log_level level, const char *text);
     void *log_context;
+    /* Never try many sockets and ports for a NAT whose ports are random (up to 545 at 250 packets a
+     * second): such pairs then get no direct path. */
+    bool no_search;
 } eyelet_config;
 
 /* Begins to connect and register in the background. EYELET_OK, _ARGUMENT, _MEMORY, _SYSTEM or

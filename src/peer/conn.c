@@ -337,7 +337,7 @@ void conn_handle_timeout(struct eyelet_conn *conn, uint64_t now_us)
         (void)link_handle_timeout(conn->link, now_us);
     }
     if (now_us >= conn->probe.next_us) {
-        traffic_size_probe(conn, now_us);
+        path_probe_size(conn, now_us);
     }
     if (now_us >= conn->bare_ready_us) {
         conn->bare_ready_us = UINT64_MAX;

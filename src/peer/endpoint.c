@@ -158,6 +158,7 @@ int eyelet_open(eyelet_endpoint **out, const eyelet_config *config)
     ep->armed_us = UINT64_MAX;
     ep->log = c.log;
     ep->log_context = c.log_context;
+    ep->no_search = c.no_search;
     ep->dial_timeout_us = c.dial_timeout_us != 0 ? c.dial_timeout_us : ENDPOINT_DIAL_US;
     for (size_t i = 0; i < SESSION_SOCKETS; i++) {
         ep->warm[i].fd = -1;

@@ -187,8 +187,16 @@ void traffic_flush(struct eyelet_conn *conn, uint64_t now_us);
 /* Ends the link and says so to the peer. */
 void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, const char *text);
 void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us);
-void traffic_start_size_probe(struct eyelet_conn *conn, uint64_t now_us);
-void traffic_size_probe(struct eyelet_conn *conn, uint64_t now_us);
+
+/* ---- path.c ---- */
+/* The link is established over the first usable pair, which is not proven yet. */
+void path_usable(struct eyelet_conn *conn, uint64_t now_us);
+void path_proven(struct eyelet_conn *conn, uint64_t now_us, const struct punch_event *event);
+/* Sends the next size probe, which is due. */
+void path_probe_size(struct eyelet_conn *conn, uint64_t now_us);
+/* True if the STUN message answers it: then the path carries full-size datagrams. */
+bool path_size_answered(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *bytes,
+                        size_t size);
 
 /* ---- notes.c ---- */
 bool notes_to_wire(const struct punch_note *note, wire_Note *out);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The path that a connection has: what the application is told of it, and the size of its
+ * datagrams. */
+#include <string.h>
+
+#include "peer/endpoint.h"
+
+#define PROBE_TRIES   4
+#define PROBE_WAIT_US 150000u
+
+/* A connectivity check as long as the largest datagram: whoever answers it has received it whole.
+ */
+void path_probe_size(struct eyelet_conn *conn, uint64_t now_us)
+{
+    static const uint8_t zeros[LINK_MAX_DATAGRAM_BYTES];
+    enum { INTEGRITY_AND_FINGERPRINT_BYTES = 24 + 8, ATTRIBUTE_HEADER_BYTES = 4 };
+    uint8_t packet[LINK_MAX_DATAGRAM_BYTES];
+    char username[2 * DIAL_UFRAG_BYTES + 2];
+    const struct dial_keys *k = &conn->keys;
+    const char *mine = conn->caller ? k->caller_ufrag : k->callee_ufrag;
+    const char *theirs = conn->caller ? k->callee_ufrag : k->caller_ufrag;
+    const char *password = conn->caller ? k->callee_password : k->caller_password;
+    if (conn->probe.tries++ == PROBE_TRIES) {
+        conn->probe.next_us = UINT64_MAX; /* the path carries small datagrams only */
+        return;
+    }
+    conn->probe.next_us = now_us + PROBE_WAIT_US * conn->probe.tries;
+    size_t at = strlen(theirs);
+    memcpy(username, theirs, at);
+    username[at++] = ':';
+    memcpy(username + at, mine, strlen(mine));
+    at += strlen(mine);
+    struct stun_builder b;
+    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, conn->probe.transaction);
+    stun_add_bytes(&b, STUN_USERNAME, username, at);
+    stun_add_u32(&b, STUN_PRIORITY, 1);
+    stun_add_u64(&b, conn->caller ? STUN_ICE_CONTROLLING : STUN_ICE_CONTROLLED, 1);
+    stun_add_bytes(&b, STUN_PADDING, zeros,
+                   sizeof packet - b.size - ATTRIBUTE_HEADER_BYTES -
+                       INTEGRITY_AND_FINGERPRINT_BYTES);
+    stun_add_integrity(&b, (const uint8_t *)password, strlen(password));
+    stun_add_fingerprint(&b);
+    size_t size = stun_finish(&b);
+    struct udp_socket *s = conn_socket(conn, conn->probe.pair.socket);
+    if (size > 0 && s != NULL) {
+        (void)udp_send(s, &conn->probe.pair.remote, 0, packet, size, size);
+    }
+}
+
+static void start_size_probe(struct eyelet_conn *conn, uint64_t now_us)
+{
+    conn->datagram_bytes = LINK_MIN_DATAGRAM_BYTES;
+    if (conn->link == NULL) {
+        return;
+    }
+    if (conn->path_up) { /* what the last path carried, this one may swallow */
+        link_set_path(conn->link, now_us, true, conn->datagram_bytes);
+    }
+    conn->probe.pair = conn->pair;
+    conn->probe.tries = 0;
+    conn->probe.next_us = now_us;
+    identity_random(NULL, conn->probe.transaction, sizeof conn->probe.transaction);
+    path_probe_size(conn, now_us);
+}
+
+bool path_size_answered(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *bytes,
+                        size_t size)
+{
+    struct stun_message msg;
+    const char *password = conn->caller ? conn->keys.callee_password : conn->keys.caller_password;
+    if (conn->probe.next_us == UINT64_MAX || stun_parse(bytes, size, &msg) != STUN_OK ||
+        msg.type != STUN_BINDING_SUCCESS ||
+        memcmp(msg.transaction, conn->probe.transaction, STUN_TRANSACTION_BYTES) != 0 ||
+        !stun_integrity_ok(&msg, (const uint8_t *)password, strlen(password))) {
+        return false;
+    }
+    conn->probe.next_us = UINT64_MAX;
+    conn->datagram_bytes = LINK_MAX_DATAGRAM_BYTES;
+    if (conn->path_up) {
+        link_set_path(conn->link, now_us, true, conn->datagram_bytes);
+    }
+    return true;
+}
+
+static const char *local_text(enum punch_technique technique)
+{
+    switch (technique) {
+    case PUNCH_TECHNIQUE_PRIVATE:
+        return "host";
+    case PUNCH_TECHNIQUE_PEER_REFLEXIVE:
+        return "prflx";
+    case PUNCH_TECHNIQUE_PREDICTED:
+        return "predicted";
+    case PUNCH_TECHNIQUE_PORT_MAPPED:
+        return "portmap";
+    case PUNCH_TECHNIQUE_BIRTHDAY:
+    case PUNCH_TECHNIQUE_BLOCK:
+        return "birthday";
+    default:
+        return "srflx";
+    }
+}
+
+static enum punch_technique technique_of(enum punch_kind kind)
+{
+    switch (kind) {
+    case PUNCH_HOST:
+        return PUNCH_TECHNIQUE_PRIVATE;
+    case PUNCH_PEER_REFLEXIVE:
+        return PUNCH_TECHNIQUE_PEER_REFLEXIVE;
+    case PUNCH_PREDICTED:
+        return PUNCH_TECHNIQUE_PREDICTED;
+    case PUNCH_PORT_MAPPED:
+        return PUNCH_TECHNIQUE_PORT_MAPPED;
+    default:
+        return PUNCH_TECHNIQUE_PUBLIC;
+    }
+}
+
+static bool same_pair(const struct punch_pair *a, const struct punch_pair *b)
+{
+    return a->socket == b->socket && stun_addr_equal(&a->remote, &b->remote);
+}
+
+static void show_path(struct eyelet_conn *conn, uint64_t now_us, const struct punch_pair *pair,
+                      enum punch_technique technique, uint64_t rtt_us)
+{
+    char text[STUN_ADDR_TEXT_BYTES];
+    bool is_first_usable = conn->usable_us != 0 && same_pair(pair, &conn->usable);
+    conn->technique = technique;
+    conn->path.direct = true;
+    conn->path.local = local_text(technique);
+    conn->path.remote_bytes = udp_sockaddr(&pair->remote, &conn->path.remote);
+    conn->path.rtt_us = (uint32_t)(rtt_us < UINT32_MAX ? rtt_us : UINT32_MAX);
+    if (conn->path_shown && same_pair(pair, &conn->pair)) {
+        return; /* only its round trip is news, and that is asked for */
+    }
+    conn->path_shown = true;
+    conn->pair = *pair;
+    conn->path.since_dial_us = (is_first_usable ? conn->usable_us : now_us) - conn->began_us;
+    conn->news |= CONN_NEWS_PATH;
+    endpoint_log(conn->ep, EYELET_LOG_INFO, "direct path to %s (%s) after %llu ms",
+                 stun_addr_text(&pair->remote, text), punch_technique_text(technique),
+                 (unsigned long long)(conn->path.since_dial_us / 1000));
+}
+
+void path_proven(struct eyelet_conn *conn, uint64_t now_us, const struct punch_event *event)
+{
+    bool moved = !conn->has_path || !same_pair(&conn->pair, &event->pair);
+    show_path(conn, now_us, &event->pair, event->technique, event->rtt_us);
+    conn->has_path = true;
+    conn_report(conn, wire_Outcome_OUTCOME_DIRECT);
+    if (conn->bare && conn->state == CONN_PUNCHING) {
+        /* The peer's own check must still find the engine at home. */
+        conn->bare_ready_us = now_us + 2 * event->rtt_us + 20000;
+    } else if (moved) {
+        start_size_probe(conn, now_us);
+    }
+}
+
+void path_usable(struct eyelet_conn *conn, uint64_t now_us)
+{
+    show_path(conn, now_us, &conn->usable, technique_of(conn->usable_kind), 0);
+}
