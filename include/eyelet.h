@@ -151,7 +151,8 @@ enum eyelet_event_kind {
     EYELET_EVENT_STREAM_CLOSED,
     /* conn, data, bytes: one datagram of the peer, valid until the next call. */
     EYELET_EVENT_MESSAGE,
-    /* conn, error, code: last event of it; free it with eyelet_conn_free. */
+    /* conn, error, code: last event of it. What had arrived can still be read; free it with
+     * eyelet_conn_free. */
     EYELET_EVENT_CLOSED,
 };
 
