@@ -225,6 +225,12 @@ void link_free(struct link *link)
 
 int link_input(struct link *link, uint64_t now_us, const uint8_t *bytes, size_t size)
 {
+    if (!link->clock.runs && !link->is_server && !link->is_established) {
+        /* The answer to the first flight may be here before anybody has said that there is a path.
+         * A round trip of no time at all would keep the window tiny for good. */
+        clock_resume(&link->clock, now_us, first_path_target(link, now_us));
+        clock_stop(&link->clock, now_us);
+    }
     ngtcp2_tstamp now = clock_now(&link->clock, now_us);
     if (link->is_closed) {
         /* The peer has missed our close: tell it again, ever more rarely (RFC 9000, 10.2.1). */

@@ -90,6 +90,9 @@ void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_soc
         if (got < 0) {
             break;
         }
+        /* What is sent in between may be answered within this loop: with one time for all of it the
+         * link would measure round trips of no time, and keep its window tiny for good. */
+        now_us = endpoint_now_us();
         for (size_t at = 0; at < (size_t)got; at += segment) {
             size_t size = (size_t)got - at < segment ? (size_t)got - at : segment;
             if (stun_is_message(ep->rx + at, size)) {
