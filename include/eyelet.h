@@ -52,7 +52,7 @@ enum eyelet_error {
     EYELET_ERR_NO_SUCH_PEER = -7, /* not registered, or does not show itself to you */
     EYELET_ERR_REFUSED = -8,      /* the peer does not want this connection */
     EYELET_ERR_WRONG_PEER = -9,   /* somebody answered who does not hold the peer's key */
-    EYELET_ERR_NO_PATH = -10,     /* no direct path could be punched; eyelet_why() says why */
+    EYELET_ERR_NO_PATH = -10,     /* no path that the policy allows; eyelet_why() says why */
     EYELET_ERR_TIMEOUT = -11,
     EYELET_ERR_CLOSED = -12,    /* the connection, the stream or the endpoint has ended */
     EYELET_ERR_AGAIN = -13,     /* nothing now: wait for the event */
@@ -60,6 +60,7 @@ enum eyelet_error {
     EYELET_ERR_LIMIT = -15, /* a limit of the mediator or of the library; eyelet_why() names it */
     EYELET_ERR_STATE = -16, /* the call does not fit what the object is doing */
     EYELET_ERR_PROTOCOL = -17, /* the other side broke the protocol */
+    EYELET_ERR_RELAY = -18,    /* no direct path, and the mediator refused to relay */
 };
 
 EYELET_API const char *eyelet_strerror(int error);
@@ -77,6 +78,13 @@ EYELET_API int eyelet_id_of_key_file(const char *path, eyelet_id *id);
 
 /* ---- endpoints ---- */
 
+/* Which paths may carry a connection. Either side's wish counts. */
+enum eyelet_policy {
+    EYELET_ANY_PATH = 0, /* relayed from the first round trip, direct as soon as it can be */
+    EYELET_DIRECT_ONLY,  /* fails with EYELET_ERR_NO_PATH where no direct path can be punched */
+    EYELET_RELAY_ONLY,   /* shows the peer no address of ours, and punches nothing */
+};
+
 enum eyelet_log_level { EYELET_LOG_ERROR, EYELET_LOG_WARN, EYELET_LOG_INFO, EYELET_LOG_DEBUG };
 
 /* Zero-initialise, set size, then what you need: later versions add fields at the end. All pointers
@@ -93,6 +101,11 @@ typedef struct eyelet_config {
     /* Never try many sockets and ports for a NAT whose ports are random (up to 545 at 250 packets a
      * second): such pairs then get no direct path. */
     bool no_search;
+    enum eyelet_policy policy;
+    /* How long a connection waits for its peer to come back when no path carries any more (a
+     * laptop sleeps, a network is gone) before it ends with EYELET_ERR_TIMEOUT; 0 = 120 s. */
+    uint64_t patience_us;
+    bool no_port_mapping; /* never ask the router (UPnP IGD, NAT-PMP, PCP) for a port */
 } eyelet_config;
 
 /* Begins to connect and register in the background. EYELET_OK, _ARGUMENT, _MEMORY, _SYSTEM or
@@ -133,7 +146,7 @@ enum eyelet_event_kind {
     EYELET_EVENT_MEDIATOR_LOST,
     /* conn: the peer has proven its key by signature. eyelet_refuse() now, or it goes on. */
     EYELET_EVENT_INCOMING,
-    /* conn: see eyelet_conn_path(). */
+    /* conn: it has another path than before, or none: see eyelet_conn_path(). */
     EYELET_EVENT_PATH,
     /* conn: both keys are proven, streams work. */
     EYELET_EVENT_CONNECTED,
@@ -195,6 +208,18 @@ typedef struct eyelet_nat {
     bool complete;       /* that too */
     struct sockaddr_storage public_address; /* of the socket that links use */
     socklen_t public_address_bytes;         /* 0: not known */
+    /* The rest is unset for the peer's NAT (eyelet_diagnosis). */
+    bool udp;                            /* a bounce server answers over UDP */
+    bool behind_provider;                /* signs of a provider's NAT (CGN) above the home router */
+    struct sockaddr_storage public_ipv6; /* likewise, by IPv6 */
+    socklen_t public_ipv6_bytes;
+    const char *port_mapping; /* "off", "asking", "none" (no router answers), "UPnP", "NAT-PMP",
+                                 "PCP"; one of the last three only after a bounce server has seen
+                                 that it works */
+    struct sockaddr_storage mapped_address; /* that the router has opened */
+    socklen_t mapped_address_bytes;
+    uint32_t mediator_rtt_us; /* 0: no session */
+    bool relay;               /* the mediator relays */
 } eyelet_nat;
 
 /* EYELET_OK; EYELET_ERR_AGAIN before EYELET_EVENT_REGISTERED (*nat is filled all the same), or
@@ -205,9 +230,14 @@ EYELET_API int eyelet_nat_profile(const eyelet_endpoint *ep, eyelet_nat *nat);
 /* ---- connections ---- */
 
 typedef struct eyelet_dial_options {
-    size_t size;         /* sizeof(eyelet_dial_options) */
-    bool bare_socket;    /* no link: punch, then eyelet_take_socket() */
-    uint64_t timeout_us; /* 0: the endpoint's */
+    size_t size;               /* sizeof(eyelet_dial_options) */
+    bool bare_socket;          /* no link: punch, then eyelet_take_socket() */
+    uint64_t timeout_us;       /* 0: the endpoint's */
+    enum eyelet_policy policy; /* EYELET_ANY_PATH: the endpoint's */
+    /* To measure the path: the peer's library answers by itself, whatever the application there
+     * does, and its messages come back as they were sent (at most 100 a second). It opens no
+     * streams. The peer must allow us as for any call. */
+    bool probe;
 } eyelet_dial_options;
 
 /* Begins a dial; works also before registration is complete (it is sent when it can be). options
@@ -235,8 +265,9 @@ EYELET_API void eyelet_conn_set_context(eyelet_conn *conn, void *context);
 EYELET_API void *eyelet_conn_context(const eyelet_conn *conn);
 
 typedef struct eyelet_path {
-    bool direct;
-    const char *local;              /* "host", "srflx", "prflx", "predicted", "portmap": what won */
+    bool direct;       /* false: by the relay, and remote is the mediator's end of it */
+    const char *local; /* what won: "host", "srflx", "prflx", "predicted", "birthday", "block",
+                          "hairpin", "portmap"; "relay-udp" or "relay-tls" */
     struct sockaddr_storage remote; /* where packets go */
     socklen_t remote_bytes;
     uint32_t rtt_us;        /* of the path; 0: not measured yet */
@@ -245,6 +276,35 @@ typedef struct eyelet_path {
 
 /* EYELET_OK, or EYELET_ERR_AGAIN while there is none. */
 EYELET_API int eyelet_conn_path(const eyelet_conn *conn, eyelet_path *path);
+
+/* ---- why ---- */
+
+/* One thing that happened to a connection. */
+typedef struct eyelet_step {
+    size_t size;      /* sizeof(eyelet_step) */
+    uint64_t at_us;   /* since the dial (caller) or its arrival (callee) */
+    const char *what; /* "dial", "answer", "plan", "try", "usable", "path", "relay", "silent",
+                         "lost", "again", "moved", "failed", "end"; lives as long as the library */
+    char text[160];   /* for people */
+} eyelet_step;
+
+/* The story of a connection, oldest step first. EYELET_OK, or EYELET_ERR_AGAIN: there is no step of
+ * this number yet. The first 16 steps and the last 48 are kept; what lies between is skipped. */
+EYELET_API int eyelet_conn_step(const eyelet_conn *conn, size_t number, eyelet_step *step);
+
+/* What is known of both sides, and why the path is what it is. The texts live until the next call
+ * on the connection; "" where there is nothing to say. */
+typedef struct eyelet_diagnosis {
+    size_t size; /* sizeof(eyelet_diagnosis): set it before the call */
+    eyelet_nat mine, theirs;
+    const char *plan;    /* what was planned for these two NATs */
+    const char *outcome; /* "direct", "relayed", "trying" (relayed so far), "none" */
+    const char *reason;  /* if it is not direct: what stands in the way */
+    const char *remedy;  /* and what would make it direct */
+} eyelet_diagnosis;
+
+/* EYELET_OK or EYELET_ERR_ARGUMENT. */
+EYELET_API int eyelet_conn_diagnose(const eyelet_conn *conn, eyelet_diagnosis *diagnosis);
 
 /* Hands over the punched UDP socket of a bare connection, bound and not connected, together with
  * the peer's address; the caller closes it, and frees the conn. From then on keeping the NATs open

@@ -30,12 +30,13 @@
 #include "stun/stun.h"
 
 /* Sockets have numbers: a few that the driver adds by itself, then those that a search asks for. */
-#define PUNCH_SEARCH_SOCKET    4 /* the first of a search */
-#define PUNCH_SEARCH_SOCKETS   545
-#define PUNCH_MAX_SOCKETS      (PUNCH_SEARCH_SOCKET + PUNCH_SEARCH_SOCKETS)
-#define PUNCH_MAX_CANDIDATES   24 /* remote, signalled and peer-reflexive together */
-#define PUNCH_MAX_PAIRS        96
-#define PUNCH_MAX_ROUTES       3 /* copies of a link packet before a pair is proven */
+#define PUNCH_SEARCH_SOCKET  4 /* the first of a search */
+#define PUNCH_SEARCH_SOCKETS 545
+#define PUNCH_MAX_SOCKETS    (PUNCH_SEARCH_SOCKET + PUNCH_SEARCH_SOCKETS)
+#define PUNCH_MAX_CANDIDATES 24 /* remote, signalled and peer-reflexive together */
+#define PUNCH_MAX_PAIRS      96
+#define PUNCH_MAX_ROUTES                                                                           \
+    4 /* copies of a link packet: three before a pair is proven, and the relay */
 #define PUNCH_MAX_BOUNCE       8
 #define PUNCH_MAX_PACKET_BYTES 256 /* no check of ours is larger */
 #define PUNCH_MAX_CREDENTIAL   256 /* RFC 8445, 5.3 */
@@ -43,6 +44,8 @@
 #define PUNCH_WHY_BYTES        280
 #define PUNCH_DATA_SOCKET      0 /* the warm socket, whose public address the coordinates name */
 #define PUNCH_FRESH_SOCKET     1 /* for prediction and after silence, by PUNCH_EVENT_WANT_SOCKET */
+#define PUNCH_IPV6_SOCKET      2 /* the warm socket of IPv6 */
+#define PUNCH_RELAY            UINT16_MAX /* in a route: by the relay of the mediator, to no address */
 
 enum punch_kind { /* of a remote candidate */
                   PUNCH_HOST = 1,

@@ -69,6 +69,9 @@ static void tidy_from_mediator(wire_FromMediator *msg)
     if (msg->which_body == wire_FromMediator_peer_coord_tag) {
         wire_PeerCoord *body = &msg->body.peer_coord;
         tidy_coordinates(&body->has_coordinates, &body->coordinates, true);
+        wire_text_clean(body->relay_refusal);
+    } else if (msg->which_body == wire_FromMediator_resumed_tag) {
+        wire_text_clean(msg->body.resumed.relay_refusal);
     } else if (msg->which_body == wire_FromMediator_error_tag) {
         wire_text_clean(msg->body.error.text);
     }

@@ -19,6 +19,9 @@
 #define WIRE_DEFAULT_PORT      9856 /* TCP, control */
 #define WIRE_BOUNCE_PORT       3478 /* UDP; the second bounce port is the next one */
 #define WIRE_ALPN              "eyelet/1"
+#define WIRE_RELAY_ALPN        "eyelet-relay/1" /* a second TLS connection, for relayed datagrams */
+#define WIRE_RELAY_TAG_BYTES   8
+#define WIRE_RELAY_TAG_FIRST   0x45 /* neither STUN nor anything else that a mediator is sent */
 
 /* Encoders return the size, or 0 if the message does not fit or breaks a rule (a bug of ours). */
 size_t wire_encode_to_mediator(const wire_ToMediator *msg, uint8_t *buffer, size_t capacity);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "rendezvous/wire_rules.h"
 
+#include "identity/identity.h"
 #include "rendezvous/wire.h"
 #include "rendezvous/wire_text.h"
 
@@ -137,7 +138,28 @@ static const char *peer_coord_rules(const wire_PeerCoord *msg)
     RULES_OF(dial_id_rules(msg->dial_id.size));
     RULE(msg->peer_id.size == sizeof(msg->peer_id.bytes), "peer_id is not 32 bytes");
     RULE(msg->sealed.size <= WIRE_MAX_SEALED_BYTES, "sealed is more than 1600 bytes");
+    RULES_OF(relay_rules(msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal));
     return coordinates_rules(msg->has_coordinates, &msg->coordinates);
+}
+
+static const char *relay_rules(const uint8_t *tag, size_t tag_bytes, const char *refusal)
+{
+    RULE(tag_bytes == 0 || (tag_bytes == WIRE_RELAY_TAG_BYTES && tag[0] == WIRE_RELAY_TAG_FIRST),
+         "relay_tag is not 8 bytes that begin with 0x45");
+    return text_rules(refusal);
+}
+
+static const char *member_rules(size_t dial_id_bytes, size_t peer_id_bytes)
+{
+    RULES_OF(dial_id_rules(dial_id_bytes));
+    RULE(peer_id_bytes == IDENTITY_ID_BYTES, "peer_id is not 32 bytes");
+    return NULL;
+}
+
+static const char *resumed_rules(const wire_Resumed *msg)
+{
+    RULES_OF(member_rules(msg->dial_id.size, msg->peer_id.size));
+    return relay_rules(msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal);
 }
 
 static const char *error_rules(const wire_Error *msg)
@@ -189,6 +211,10 @@ const char *wire_rule_to_mediator(const wire_ToMediator *msg)
         return dial_note_rules(&msg->body.dial_note);
     case wire_ToMediator_holepunching_complete_tag:
         return complete_rules(&msg->body.holepunching_complete);
+    case wire_ToMediator_dial_end_tag:
+        return dial_id_rules(msg->body.dial_end.dial_id.size);
+    case wire_ToMediator_resume_tag:
+        return member_rules(msg->body.resume.dial_id.size, msg->body.resume.peer_id.size);
     case wire_ToMediator_ping_tag:
         return NULL;
     default:
@@ -207,6 +233,8 @@ const char *wire_rule_from_mediator(const wire_FromMediator *msg)
         return dial_note_rules(&msg->body.dial_note);
     case wire_FromMediator_error_tag:
         return error_rules(&msg->body.error);
+    case wire_FromMediator_resumed_tag:
+        return resumed_rules(&msg->body.resumed);
     case wire_FromMediator_pong_tag:
         return NULL;
     default:
@@ -225,6 +253,9 @@ const char *wire_rule_note(const wire_Note *msg)
         return refuse_rules(&msg->body.refuse);
     case wire_Note_send_first_tag:
         RULE(msg->body.send_first, "send_first is not true");
+        return NULL;
+    case wire_Note_punch_again_tag:
+        RULE(msg->body.punch_again, "punch_again is not true");
         return NULL;
     case wire_Note_candidates_tag:
         return coordinates_rules(true, &msg->body.candidates);
