@@ -133,6 +133,13 @@ static const char *registered_rules(const wire_Registered *msg)
     return address_rules(msg->has_seen, &msg->seen);
 }
 
+static const char *relay_rules(const uint8_t *tag, size_t tag_bytes, const char *refusal)
+{
+    RULE(tag_bytes == 0 || (tag_bytes == WIRE_RELAY_TAG_BYTES && tag[0] == WIRE_RELAY_TAG_FIRST),
+         "relay_tag is not 8 bytes that begin with 0x45");
+    return text_rules(refusal);
+}
+
 static const char *peer_coord_rules(const wire_PeerCoord *msg)
 {
     RULES_OF(dial_id_rules(msg->dial_id.size));
@@ -140,13 +147,6 @@ static const char *peer_coord_rules(const wire_PeerCoord *msg)
     RULE(msg->sealed.size <= WIRE_MAX_SEALED_BYTES, "sealed is more than 1600 bytes");
     RULES_OF(relay_rules(msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal));
     return coordinates_rules(msg->has_coordinates, &msg->coordinates);
-}
-
-static const char *relay_rules(const uint8_t *tag, size_t tag_bytes, const char *refusal)
-{
-    RULE(tag_bytes == 0 || (tag_bytes == WIRE_RELAY_TAG_BYTES && tag[0] == WIRE_RELAY_TAG_FIRST),
-         "relay_tag is not 8 bytes that begin with 0x45");
-    return text_rules(refusal);
 }
 
 static const char *member_rules(size_t dial_id_bytes, size_t peer_id_bytes)
