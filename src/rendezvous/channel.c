@@ -33,6 +33,7 @@ struct channel {
     enum state state;
     int error;
     bool server;
+    bool is_relay;     /* of the two protocols it speaks that of relayed datagrams */
     bool started;      /* the handshake has been called: GnuTLS knows its direction */
     bool delivered;    /* the frame in `in` has been given out */
     bool record_stuck; /* GnuTLS holds a record, made from the queue's head, that the socket did not
@@ -110,12 +111,20 @@ static int continue_connect(struct channel *ch)
     return CHANNEL_OK;
 }
 
+static bool is_protocol(const gnutls_datum_t *chosen, const char *name)
+{
+    return chosen->size == strlen(name) && memcmp(chosen->data, name, chosen->size) == 0;
+}
+
 /* ALPN is mandatory, but GnuTLS only enforces that on those who offer something. */
-static bool speaks_our_protocol(gnutls_session_t session)
+static bool speaks_our_protocol(struct channel *ch)
 {
     gnutls_datum_t chosen;
-    return gnutls_alpn_get_selected_protocol(session, &chosen) == 0 &&
-           chosen.size == strlen(WIRE_ALPN) && memcmp(chosen.data, WIRE_ALPN, chosen.size) == 0;
+    if (gnutls_alpn_get_selected_protocol(ch->session, &chosen) != 0) {
+        return false;
+    }
+    ch->is_relay = is_protocol(&chosen, WIRE_RELAY_ALPN);
+    return ch->is_relay || is_protocol(&chosen, WIRE_ALPN);
 }
 
 /* TLS proves that the other side can sign for its key. Of a key of small order everybody can, so it
@@ -143,7 +152,7 @@ static int continue_handshake(struct channel *ch)
         gnutls_alert_send_appropriate(ch->session, code);
         return error;
     }
-    if (!speaks_our_protocol(ch->session)) {
+    if (!speaks_our_protocol(ch)) {
         gnutls_alert_send(ch->session, GNUTLS_AL_FATAL, GNUTLS_A_NO_APPLICATION_PROTOCOL);
         return fail(ch, CHANNEL_ERR_TLS, "handshake: the other side does not speak " WIRE_ALPN);
     }
@@ -226,8 +235,13 @@ static void drain(int fd)
 
 static int start_session(struct channel *ch, const struct channel_config *config)
 {
-    static const char alpn[] = WIRE_ALPN;
-    gnutls_datum_t protocol = {.data = (unsigned char *)(uintptr_t)alpn, .size = sizeof(alpn) - 1};
+    static const char control[] = WIRE_ALPN, relay[] = WIRE_RELAY_ALPN;
+    const gnutls_datum_t protocols[] = {
+        {.data = (unsigned char *)(uintptr_t)control, .size = sizeof(control) - 1},
+        {.data = (unsigned char *)(uintptr_t)relay, .size = sizeof(relay) - 1},
+    };
+    const gnutls_datum_t *spoken = !config->server && config->for_relay ? protocols + 1 : protocols;
+    unsigned spoken_count = config->server ? 2 : 1;
     unsigned flags = (config->server ? GNUTLS_SERVER : GNUTLS_CLIENT) | GNUTLS_NONBLOCK |
                      GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS | GNUTLS_ENABLE_RAWPK;
     if (gnutls_init(&ch->session, flags) != 0) {
@@ -239,7 +253,7 @@ static int start_session(struct channel *ch, const struct channel_config *config
                            : gnutls_priority_set_direct(ch->session, PRIORITY, NULL);
     if (priority_set != 0 ||
         gnutls_credentials_set(ch->session, GNUTLS_CRD_CERTIFICATE, config->credentials) != 0 ||
-        gnutls_alpn_set_protocols(ch->session, &protocol, 1, GNUTLS_ALPN_MANDATORY) != 0) {
+        gnutls_alpn_set_protocols(ch->session, spoken, spoken_count, GNUTLS_ALPN_MANDATORY) != 0) {
         return CHANNEL_ERR_TLS;
     }
     if (config->server) {
@@ -339,6 +353,11 @@ bool channel_wants_write(const struct channel *ch)
 int channel_fd(const struct channel *ch)
 {
     return ch->fd;
+}
+
+bool channel_is_relay(const struct channel *ch)
+{
+    return ch->is_relay;
 }
 
 const struct identity_id *channel_peer(const struct channel *ch)

@@ -28,7 +28,8 @@ enum channel_error {
 struct channel;
 
 struct channel_config {
-    bool server;
+    bool server;    /* takes control sessions and connections for relayed datagrams */
+    bool for_relay; /* a client: the latter */
     int fd; /* connected (or, for a client, connecting), non-blocking; the channel owns and closes
                it */
     gnutls_certificate_credentials_t credentials; /* outlives the channel */
@@ -60,6 +61,9 @@ int channel_fd(const struct channel *ch);
  * question. A client is open before the server has checked it: a refusal comes as an error of
  * channel_receive. */
 const struct identity_id *channel_peer(const struct channel *ch);
+
+/* Once open: it carries relayed datagrams (WIRE_RELAY_ALPN), not the messages of a session. */
+bool channel_is_relay(const struct channel *ch);
 
 /* Takes the next whole frame. 1: *frame points to *size bytes, valid until the next call on this
  * channel. 0: none yet. < 0: the error that ended it. Call until it does not return 1 (TLS may hold
