@@ -17,6 +17,15 @@ class Skipped(Exception):
     """Why a test cannot be run here."""
 
 
+def slow(limit_s):
+    """Decorates a test that takes minutes: it is run only if asked for, and may take that long."""
+    def mark(test):
+        test.slow = True
+        test.limit_s = limit_s
+        return test
+    return mark
+
+
 def events_in(text):
     """The JSON events in the output of a program."""
     events = []
