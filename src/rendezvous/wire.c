@@ -71,7 +71,9 @@ static void tidy_from_mediator(wire_FromMediator *msg)
         tidy_coordinates(&body->has_coordinates, &body->coordinates, true);
         wire_text_clean(body->relay_refusal);
     } else if (msg->which_body == wire_FromMediator_resumed_tag) {
-        wire_text_clean(msg->body.resumed.relay_refusal);
+        wire_Resumed *body = &msg->body.resumed;
+        tidy_coordinates(&body->has_coordinates, &body->coordinates, true);
+        wire_text_clean(body->relay_refusal);
     } else if (msg->which_body == wire_FromMediator_error_tag) {
         wire_text_clean(msg->body.error.text);
     }

@@ -159,7 +159,8 @@ static const char *member_rules(size_t dial_id_bytes, size_t peer_id_bytes)
 static const char *resumed_rules(const wire_Resumed *msg)
 {
     RULES_OF(member_rules(msg->dial_id.size, msg->peer_id.size));
-    return relay_rules(msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal);
+    RULES_OF(relay_rules(msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal));
+    return coordinates_rules(msg->has_coordinates, &msg->coordinates);
 }
 
 static const char *error_rules(const wire_Error *msg)
