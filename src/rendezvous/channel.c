@@ -409,7 +409,7 @@ int channel_receive(struct channel *ch, const uint8_t **frame, size_t *size)
     }
 }
 
-int channel_send(struct channel *ch, const uint8_t *frame, size_t size)
+int channel_queue(struct channel *ch, const uint8_t *frame, size_t size)
 {
     if (ch->state == DEAD) {
         return ch->error;
@@ -424,7 +424,6 @@ int channel_send(struct channel *ch, const uint8_t *frame, size_t size)
         return CHANNEL_ERR_CLOSED;
     }
     size_t bytes = FRAME_HEADER_BYTES + size;
-    flush(ch);
     if (channel_queued_bytes(ch) + bytes > ch->max_queue_bytes) {
         return CHANNEL_ERR_QUEUE_FULL;
     }
@@ -434,6 +433,18 @@ int channel_send(struct channel *ch, const uint8_t *frame, size_t size)
     frame_write_header(ch->queue + ch->queue_tail, size);
     memcpy(ch->queue + ch->queue_tail + FRAME_HEADER_BYTES, frame, size);
     ch->queue_tail += bytes;
+    return CHANNEL_OK;
+}
+
+int channel_send(struct channel *ch, const uint8_t *frame, size_t size)
+{
+    if (ch->state == OPEN) {
+        flush(ch);
+    }
+    int error = channel_queue(ch, frame, size);
+    if (error != CHANNEL_OK) {
+        return error;
+    }
     flush(ch);
     return ch->cannot_send ? CHANNEL_ERR_CLOSED : CHANNEL_OK;
 }

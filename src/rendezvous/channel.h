@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The control session between a peer and a mediator: TLS 1.3 with raw public keys over a connected
- * TCP socket, cut into frames of 2 bytes size (big endian) and body. Non-blocking; both ends use
- * it.
+/* The control session between a peer and a mediator, and the connection for relayed datagrams: TLS
+ * 1.3 with raw public keys over a connected TCP socket, cut into frames of 2 bytes size (big
+ * endian) and body. Non-blocking; both ends use it.
  *
  *     CONNECTING --TLS done--> OPEN --error, EOF or channel_free--> DEAD
  */
@@ -74,6 +74,9 @@ int channel_receive(struct channel *ch, const uint8_t **frame, size_t *size);
  * taken: CHANNEL_ERR_NOT_OPEN, _FRAME (its size), _QUEUE_FULL, _MEMORY, _CLOSED. None of these ends
  * the channel: whoever cannot be told things may be worth dropping, but the owner decides. */
 int channel_send(struct channel *ch, const uint8_t *frame, size_t size);
+/* The same, but sends nothing yet: the next channel_send or channel_process does, with as many
+ * frames in one TLS record as are waiting. */
+int channel_queue(struct channel *ch, const uint8_t *frame, size_t size);
 
 size_t channel_queued_bytes(const struct channel *ch);
 /* A sentence for people about the error that ended it; "" if none did. */
