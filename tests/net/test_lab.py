@@ -105,8 +105,9 @@ mine = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 mine.bind(("", 5000))
 peer = (os.environ["LAB_PEER_PUBLIC"], 5000)
 time.sleep({delay})
-for _ in range(3):
+for _ in range({packets}):
     mine.sendto(b"x", peer)
+    print("sent", flush=True)
     time.sleep(0.2)
 mine.settimeout(0.05)
 heard = 0
@@ -120,18 +121,18 @@ print("heard", heard, flush=True)
 
 
 def early(programs, kind):
-    """b sends long before a: how many packets of a reach b, and of b reach a."""
+    """a sends when a packet of b has long been at its NAT: how many of b's later ones reach it."""
     with tempfile.TemporaryDirectory() as folder:
         names = []
-        for name, delay in (("a", 0.3), ("b", 0)):
+        for name, delay, packets in (("a", 0.1, 3), ("b", 0, 8)):
             path = os.path.join(folder, name + ".py")
             with open(path, "w", encoding="utf-8") as file:
-                file.write(EARLY.format(delay=delay))
+                file.write(EARLY.format(delay=delay, packets=packets))
             names.append(path)
-        lab(programs, "run", "--a", kind, "--b", kind, "--until", "all", "--log", folder, "--",
+        lab(programs, "run", "--a", kind, "--b", kind, "--b-ready", "sent", "--log", folder, "--",
             f"{PYTHON} {names[0]}", "--", f"{PYTHON} {names[1]}")
         with open(os.path.join(folder, "a.out"), encoding="utf-8") as file:
-            return int(file.read().split()[1])
+            return int(file.read().split("heard")[1])
 
 
 def test_early_packets_poison_those_who_accept(programs):
