@@ -14,7 +14,8 @@ import sys
 import time
 
 PORTS = (4000, 4001)
-WAIT_S = 0.15
+WAIT_S = 0.2  # for what may well not come
+SURE_S = 2    # for what surely comes, on a machine that is busy
 IP_RECVERR = 11
 MSG_ERRQUEUE = 0x2000
 
@@ -73,10 +74,10 @@ class Socket:
 
 def mapping(addresses, version):
     one = Socket(version)
-    first = one.ask((addresses[0], PORTS[0]), [0, 0])
+    first = one.ask((addresses[0], PORTS[0]), [0, 0], SURE_S)
     if not first:
         return "blocked"
-    port, address = one.ask((addresses[0], PORTS[1]), [0, 1]), one.ask((addresses[1], PORTS[0]), [1, 0])
+    port, address = one.ask((addresses[0], PORTS[1]), [0, 1], SURE_S), one.ask((addresses[1], PORTS[0]), [1, 0], SURE_S)
     if first == port == address:
         return "eim"
     return "adm" if first == port else "apdm"
@@ -93,7 +94,7 @@ def allocation(addresses, version):
     pairs = []
     for _ in range(10):
         one = Socket(version)
-        pairs.append((one.port, one.ask((addresses[0], PORTS[0]), [0, 0])[1]))
+        pairs.append((one.port, one.ask((addresses[0], PORTS[0]), [0, 0], SURE_S)[1]))
     seen = [port for _, port in pairs]
     steps = [after - before for before, after in zip(seen, seen[1:])]
     if all(own == port for own, port in pairs):
@@ -105,7 +106,7 @@ def allocation(addresses, version):
 
 def hairpin(addresses):
     one, other = Socket(), Socket()
-    seen, target = one.ask((addresses[0], PORTS[0]), [0, 0]), other.ask((addresses[0], PORTS[0]), [0, 0])
+    seen, target = [which.ask((addresses[0], PORTS[0]), [0, 0], SURE_S) for which in (one, other)]
     other.socket.sendto(b"{}", seen)
     one.socket.sendto(b'{"id": 99, "seen": [1, 1]}', target)
     return bool(other.hear(99, WAIT_S))
@@ -144,7 +145,7 @@ def late(address, delays):
     """Each socket asks once and hears an answer at once and one later."""
     sockets = [Socket(family(address)) for _ in delays]
     for one, delay in zip(sockets, delays):
-        one.ask((address, PORTS[0]), [0, 0])
+        one.ask((address, PORTS[0]), [0, 0], SURE_S)
         one.ask((address, PORTS[0]), [0, 0], wait=0, delay=delay)
     end = time.monotonic() + max(delays) + 0.3
     print(json.dumps([bool(one.hear(2, max(0.05, end - time.monotonic()))) for one in sockets]))
