@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ struct link {
 
 struct way { /* from one link to another */
     uint64_t delay_ns, jitter_ns;
+    uint64_t late_ns; /* more, of TCP alone, while relay.late */
     double loss;
 };
 
@@ -42,6 +44,7 @@ struct relay {
     struct way way[MAX_LINKS][MAX_LINKS];
     struct hop_addr router4, router6;
     struct queue queue;
+    bool late;
     uint64_t random;
     uint64_t forwarded, lost, unroutable, expired, refused, latest_ns;
     uint8_t packet[MAX_PACKET_BYTES];
@@ -86,6 +89,11 @@ static void deliver(struct relay *r, unsigned link, const uint8_t *bytes, size_t
         r->refused++;
 }
 
+static bool is_tcp(const uint8_t *packet)
+{
+    return packet[packet[0] >> 4 == 4 ? 9 : 6] == IPPROTO_TCP;
+}
+
 static void carry(struct relay *r, unsigned from, unsigned to, uint8_t *bytes, size_t size)
 {
     const struct way *way = &r->way[from][to];
@@ -96,6 +104,8 @@ static void carry(struct relay *r, unsigned from, unsigned to, uint8_t *bytes, s
     uint64_t delay = way->delay_ns;
     if (way->jitter_ns)
         delay += (uint64_t)(draw(r) * (double)way->jitter_ns);
+    if (r->late && is_tcp(bytes))
+        delay += way->late_ns;
     if (delay == 0)
         deliver(r, to, bytes, size);
     else if (!queue_put(&r->queue, now_ns() + delay, to, bytes, size))
@@ -161,6 +171,18 @@ static bool watch(int poll, int fd, unsigned mark)
     return fd >= 0 && epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+/* Whether to go on. */
+static bool take_signal(struct relay *r, int signals)
+{
+    struct signalfd_siginfo info;
+    if (read(signals, &info, sizeof(info)) != (ssize_t)sizeof(info) || info.ssi_signo != SIGUSR1)
+        return false;
+    r->late = !r->late;
+    printf("%s\n", r->late ? "late" : "in time");
+    fflush(stdout);
+    return true;
+}
+
 /* Until SIGINT or SIGTERM. */
 static bool run(struct relay *r)
 {
@@ -169,6 +191,7 @@ static bool run(struct relay *r)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
     int signals = signalfd(-1, &set, SFD_CLOEXEC);
     int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -190,7 +213,7 @@ static bool run(struct relay *r)
         for (int i = 0; i < count; i++) {
             unsigned mark = event[i].data.u32;
             if (mark == SIGNALS)
-                running = false;
+                running = take_signal(r, signals);
             else if (mark < MAX_LINKS)
                 read_link(r, mark);
         }
@@ -291,6 +314,9 @@ static bool parse_option(struct relay *r, int option, const char *text)
     case 'j':
         there->jitter_ns = (uint64_t)(value * 1e6);
         return true;
+    case 't':
+        there->late_ns = (uint64_t)(value * 1e6);
+        return true;
     default:
         there->loss = value / 100;
         return value <= 100;
@@ -306,6 +332,8 @@ static void usage(FILE *to)
           "  --delay FROM:TO=MS       one direction\n"
           "  --jitter FROM:TO=MS      up to this much more, evenly spread\n"
           "  --loss FROM:TO=PERCENT   one direction\n"
+          "  --late FROM:TO=MS        so much more for TCP alone, one direction, from SIGUSR1 to "
+          "SIGUSR1\n"
           "  --router IP              source of ICMP time exceeded (one a family)\n"
           "  --seed N                 of loss and jitter; default 1\n"
           "Prints \"ready\" when the devices exist; ends with SIGINT or SIGTERM.\n",
@@ -315,15 +343,11 @@ static void usage(FILE *to)
 static bool parse_options(struct relay *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"link", required_argument, NULL, 'L'},
-        {"rtt", required_argument, NULL, 'r'},
-        {"delay", required_argument, NULL, 'd'},
-        {"jitter", required_argument, NULL, 'j'},
-        {"loss", required_argument, NULL, 'l'},
-        {"router", required_argument, NULL, 'R'},
-        {"seed", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"link", required_argument, NULL, 'L'},   {"rtt", required_argument, NULL, 'r'},
+        {"delay", required_argument, NULL, 'd'},  {"jitter", required_argument, NULL, 'j'},
+        {"late", required_argument, NULL, 't'},   {"loss", required_argument, NULL, 'l'},
+        {"router", required_argument, NULL, 'R'}, {"seed", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (option == 'h') {

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 
-from topology import MEDIATOR, Failed, Process, Topology
+from topology import MEDIATOR, MEDIATOR6, Failed, Process, Topology
 
 BAD_SIGNS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion `")
 
@@ -117,7 +117,7 @@ class Peer:
 
     def environment(self, mediator):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("EYELET")}
-        environment.update(HOME=self.home, XDG_CONFIG_HOME=self.home, EYELET_MEDIATOR=mediator or self.net.mediator_name())
+        environment.update(HOME=self.home, XDG_CONFIG_HOME=self.home, EYELET_MEDIATOR=mediator or self.net.mediator_name(self.host))
         return environment
 
     def start(self, verb, *words, flags=("--json",), mediator=None, **options):
@@ -174,11 +174,12 @@ class Net(Topology):
             if process.popen.returncode in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE):
                 raise Failed(f"{process.name} died of signal {-process.popen.returncode}")
 
-    def mediator_name(self):
-        return MEDIATOR[0]
+    def mediator_name(self, host):
+        return MEDIATOR[0] if host in self.address else f"[{MEDIATOR6[0]}]"
 
-    def mediator(self, state="state", config=None, addresses=MEDIATOR, host="med"):
+    def mediator(self, state="state", config=None, addresses=None, host="med"):
         """Starts eyeletd and waits until it is ready."""
+        addresses = addresses or MEDIATOR + (MEDIATOR6 if self.kinds6 else [])
         directory = self.path(state)
         os.makedirs(directory, mode=0o700, exist_ok=True)
         command = [self.programs.existing(self.programs.eyeletd), "--state", directory]

@@ -28,6 +28,8 @@ WAN_ROUTER = {"nat_a": "203.0.113.1", "nat_b": "198.51.100.1"}
 LAN = {"nat_a": "192.168.11", "nat_b": "192.168.22"}
 ISP_LAN = {"nat_a": "100.64.11", "nat_b": "100.64.22"}  # between the two layers of "cgn"
 OPEN_LAN = {"nat_a": "203.0.113", "nat_b": "198.51.100"}  # upper half: hosts behind a plain router
+MEDIATOR6 = ["2001:db8:1::1", "2001:db8:1::2"]
+NET6 = {"nat_a": "2001:db8:a", "nat_b": "2001:db8:b"}  # /48: subnet 0 is outside, subnet 1 the LAN
 PR_SET_PDEATHSIG = 1
 
 
@@ -149,6 +151,7 @@ class Process:
         return self.popen.wait()
 
 
+ANSWERS = "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
 BLOCK = (20480, 21503)
 # What follows the name of the target.
 MASQUERADES = {
@@ -160,7 +163,11 @@ MASQUERADES = {
     "full": "",  # full cone: everything from outside goes to host a
     "hairpin": "",  # the same, also from inside
     "cgn": "",
+    "blocked": "",  # UDP does not pass
 }
+# Which IPv6 stands beside IPv4: KIND+KIND6, such as "drop+fw6". "none" in the place of KIND: no IPv4 at all.
+KINDS6 = {"fw6": "a stateful firewall lets nobody in", "open6": "no firewall"}
+NAMED = {"fw6": "random+fw6", "v6only": "none+fw6"}
 FIREWALLS = {"firewall": "a router whose hosts have public addresses, but let nobody in"}
 
 
@@ -169,20 +176,29 @@ class Topology:
 
     nat_a, nat_b: "drop" or "accept" (a masquerade whose WAN INPUT policy is that), "open" (a plain router:
     the host has a public address), or what MASQUERADES and FIREWALLS name; "cgn": two masquerades in a row.
+    With IPv6 beside it: "drop+fw6" and so on, see KINDS6; "fw6" and "v6only" are short for what NAMED says.
     same_lan: b stands behind nat_a, beside a; there is no nat_b.
-    delay: None, or the path of eyelet-delay; then rtt holds milliseconds, such as {("a", "med"): 20}.
+    delay: None, or the path of eyelet-delay; then rtt holds milliseconds, such as {("a", "med"): 20},
+    loss per cent of every way, and late what be_late() holds back: {("med", "a"): 500}.
     """
 
-    def __init__(self, nat_a="drop", nat_b="drop", same_lan=False, delay=None, rtt=None):
-        self.kinds = {"nat_a": nat_a} if same_lan else {"nat_a": nat_a, "nat_b": nat_b}
+    def __init__(self, nat_a="drop", nat_b="drop", same_lan=False, delay=None, rtt=None, loss=0, late=None):
+        kinds = {"nat_a": nat_a} if same_lan else {"nat_a": nat_a, "nat_b": nat_b}
+        kinds = {nat: NAMED.get(kind, kind) for nat, kind in kinds.items()}
+        self.kinds = {nat: kind.split("+")[0] for nat, kind in kinds.items()}
+        self.kinds6 = {nat: kind.split("+")[1] for nat, kind in kinds.items() if "+" in kind}
         self.same_lan = same_lan
         self.delay = delay
         self.rtt = rtt or {}
+        self.loss = loss
+        self.late = late or {}
+        self.delaying = None
         self.made = []
         self.processes = []
         self.directory = None
         self.address = {"med": MEDIATOR[0]}
         self.public = {}
+        self.address6 = {}
 
     def __enter__(self):
         try:
@@ -203,10 +219,14 @@ class Topology:
     def _add(self, name, forward=False):
         self.made.append(name)
         run("ip", "netns", "add", self.ns(name))
-        self.shell(name, "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 || true; ip link set lo up"
-                   + ("; echo 1 > /proc/sys/net/ipv4/ip_forward" if forward else ""))
+        if self.kinds6:
+            six = "cd /proc/sys/net/ipv6/conf; for one in all default; do echo 0 > $one/accept_dad; echo 0 > $one/accept_ra; done"
+            six += "; echo 1 > all/forwarding" if forward else ""
+        else:
+            six = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 || true"
+        self.shell(name, six + "; ip link set lo up" + ("; echo 1 > /proc/sys/net/ipv4/ip_forward" if forward else ""))
 
-    def _cable(self, one, one_device, other, other_device):
+    def cable(self, one, one_device, other, other_device):
         run("ip", "link", "add", one_device, "netns", self.ns(one), "type", "veth",
             "peer", "name", other_device, "netns", self.ns(other))
         self.ip(one, "link", "set", one_device, "up")
@@ -215,10 +235,16 @@ class Topology:
     def _host(self, name, nat, number):
         """A host behind a NAT or router, on its own cable to a bridge of that router."""
         self._add(name)
-        self._cable(name, "eth0", nat, f"port{number}")
+        self.cable(name, "eth0", nat, f"port{number}")
         self.ip(nat, "link", "set", f"port{number}", "master", "lan")
         if self.kinds[nat] == "hairpin":  # where br_netfilter is loaded, a bridge sees it as sent back
             self.ip(nat, "link", "set", f"port{number}", "type", "bridge_slave", "hairpin", "on")
+        if nat in self.kinds6:
+            self.address6[name] = f"{NET6[nat]}:1::{10 + number}"
+            self.ip(name, "addr", "add", f"{self.address6[name]}/64", "dev", "eth0", "nodad")
+            self.ip(name, "route", "add", "default", "via", f"{NET6[nat]}:1::1")
+        if self.kinds[nat] == "none":
+            return
         public = self._is_public(nat)
         base = OPEN_LAN[nat] if public else LAN[nat]
         gateway = f"{base}.129" if public else f"{base}.1"
@@ -234,9 +260,13 @@ class Topology:
         self._add(nat, forward=True)
         self.ip(nat, "link", "add", "lan", "type", "bridge", "forward_delay", "0")
         self.ip(nat, "link", "set", "lan", "up")
+        if nat in self.kinds6:
+            self._router6(nat)
+        if kind == "none":
+            return
         gateway = f"{OPEN_LAN[nat]}.129/25" if self._is_public(nat) else f"{LAN[nat]}.1/24"
         self.ip(nat, "addr", "add", gateway, "dev", "lan")
-        answers = "-m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"
+        answers = ANSWERS
         if kind == "open":
             return
         if kind in FIREWALLS:
@@ -251,24 +281,36 @@ class Topology:
                          + (" -i wan" if kind == "full" else ""))
         if kind == "hairpin":
             rules.append(f"-t nat -A POSTROUTING -s {LAN[nat]}.0/24 -d {LAN[nat]}.0/24 -p udp -j SNAT --to {WAN[nat]}")
+        if kind == "blocked":
+            rules.append("-A FORWARD -p udp -j DROP")
         if kind != "accept":
             rules += [f"-A INPUT -i wan {answers}", "-A INPUT -i wan -j DROP"]
         for rule in rules:
             self.iptables(nat, *rule.split())
 
+    def _router6(self, nat):
+        kind = self.kinds6[nat]
+        if kind not in KINDS6:
+            raise Failed(f"unknown kind of IPv6: {kind}")
+        self.ip(nat, "addr", "add", f"{NET6[nat]}:1::1/64", "dev", "lan", "nodad")
+        if kind == "fw6":
+            for rule in (f"-A FORWARD -i wan {ANSWERS}", "-A FORWARD -i wan -j DROP", f"-A INPUT -i wan {ANSWERS}",
+                         "-A INPUT -i wan -p icmpv6 -j ACCEPT", "-A INPUT -i wan -j DROP"):
+                self.ip6tables(nat, *rule.split())
+
     def _is_public(self, nat):
         """Whether its hosts have public addresses."""
         return self.kinds[nat] == "open" or self.kinds[nat] in FIREWALLS
 
-    def _outer(self, nat):
+    def outer(self, nat):
         """The namespace whose device "wan" has the public address."""
         return f"isp_{nat[-1]}" if self.kinds[nat] == "cgn" else nat
 
     def _isp(self, nat):
         """The second layer, between the home router and the core."""
-        isp = self._outer(nat)
+        isp = self.outer(nat)
         self._add(isp, forward=True)
-        self._cable(nat, "wan", isp, "lan")
+        self.cable(nat, "wan", isp, "lan")
         self.ip(isp, "addr", "add", f"{ISP_LAN[nat]}.1/24", "dev", "lan")
         self.ip(nat, "addr", "add", f"{ISP_LAN[nat]}.2/24", "dev", "wan")
         self.ip(nat, "route", "add", "default", "via", f"{ISP_LAN[nat]}.1")
@@ -279,38 +321,65 @@ class Topology:
     def _core_by_cable(self):
         self._add("core", forward=True)
         for nat in self.kinds:
-            outer = self._outer(nat)
-            self._cable(outer, "wan", "core", nat)
+            outer = self.outer(nat)
+            self.cable(outer, "wan", "core", nat)
+            if nat in self.kinds6:
+                self.ip("core", "addr", "add", f"{NET6[nat]}::1/64", "dev", nat, "nodad")
+                self.ip("core", "route", "add", f"{NET6[nat]}:1::/64", "via", f"{NET6[nat]}::10")
             self.ip("core", "addr", "add", f"{WAN_ROUTER[nat]}/25", "dev", nat)
-            self.ip(outer, "addr", "add", f"{WAN[nat]}/25", "dev", "wan")
-            self.ip(outer, "route", "add", "default", "via", WAN_ROUTER[nat])
+            self.add_wan_addresses(nat)
             if self._is_public(nat):
                 self.ip("core", "route", "add", f"{OPEN_LAN[nat]}.128/25", "via", WAN[nat])
-        self._cable("med", "wan", "core", "med")
+        self.cable("med", "wan", "core", "med")
         self.ip("core", "addr", "add", "192.0.2.254/24", "dev", "med")
+        if self.kinds6:
+            self.ip("core", "addr", "add", "2001:db8:1::fe/64", "dev", "med", "nodad")
+        self._mediator_addresses("via", "192.0.2.254", "via", "2001:db8:1::fe")
+
+    def _mediator_addresses(self, *gateway):
         for address in MEDIATOR:
             self.ip("med", "addr", "add", f"{address}/24", "dev", "wan")
-        self.ip("med", "route", "add", "default", "via", "192.0.2.254")
+        self.ip("med", "route", "add", "default", *gateway[:2])
+        if self.kinds6:
+            for address in MEDIATOR6:
+                self.ip("med", "addr", "add", f"{address}/64", "dev", "wan", "nodad")
+            self.ip("med", "-6", "route", "add", "default", *gateway[2:])
+
+    def add_wan_addresses(self, nat):
+        """Addresses and default routes of a router's outside, also after its device was down."""
+        outer = self.outer(nat)
+        if self.kinds[nat] != "none":
+            self.ip(outer, "addr", "replace", f"{WAN[nat]}/25", "dev", "wan")
+            self.ip(outer, "route", "replace", "default", *(("dev", "wan") if self.delay else ("via", WAN_ROUTER[nat])))
+        if nat in self.kinds6:
+            self.ip(outer, "addr", "replace", f"{NET6[nat]}::10/64", "dev", "wan", "nodad")
+            self.ip(outer, "-6", "route", "replace", "default", *(("dev", "wan") if self.delay else ("via", f"{NET6[nat]}::1")))
 
     def _core_by_delay(self):
-        behind = {"med": "192.0.2.0/24", "a": f"{OPEN_LAN['nat_a']}.0/24", "b": f"{OPEN_LAN['nat_b']}.0/24"}
+        behind = {"med": "192.0.2.0/24,2001:db8:1::/48", "a": f"{OPEN_LAN['nat_a']}.0/24,{NET6['nat_a']}::/48",
+                  "b": f"{OPEN_LAN['nat_b']}.0/24,{NET6['nat_b']}::/48"}
         command = [self.delay]
         for name, prefix in behind.items():
-            space = name if name == "med" else self._outer(f"nat_{name}") if f"nat_{name}" in self.kinds else None
+            space = name if name == "med" else self.outer(f"nat_{name}") if f"nat_{name}" in self.kinds else None
             if space:
                 command += ["--link", f"{name}={self.ns(space)},wan,{prefix}"]
         for (one, other), ms in self.rtt.items():
             command += ["--rtt", f"{one}:{other}={ms}"]
-        relay = self._start(command, "delay")
-        self.wait_until(lambda: b"ready" in relay.out() or not relay.running(), 5, "eyelet-delay is ready")
-        if not relay.running():
-            raise Failed(f"eyelet-delay ended: {relay.err().strip()}")
+        names = [word.split("=")[0] for word in command if "=" in word and "," in word]
+        if self.loss:
+            for one in names:
+                for other in names:
+                    if one != other:
+                        command += ["--loss", f"{one}:{other}={self.loss}"]
+        for (one, other), ms in self.late.items():
+            command += ["--late", f"{one}:{other}={ms}"]
+        self.delaying = self._start(command, "delay")
+        self.wait_until(lambda: b"ready" in self.delaying.out() or not self.delaying.running(), 5, "eyelet-delay is ready")
+        if not self.delaying.running():
+            raise Failed(f"eyelet-delay ended: {self.delaying.err().strip()}")
         for nat in self.kinds:
-            self.ip(self._outer(nat), "addr", "add", f"{WAN[nat]}/25", "dev", "wan")
-            self.ip(self._outer(nat), "route", "add", "default", "dev", "wan")
-        for address in MEDIATOR:
-            self.ip("med", "addr", "add", f"{address}/24", "dev", "wan")
-        self.ip("med", "route", "add", "default", "dev", "wan")
+            self.add_wan_addresses(nat)
+        self._mediator_addresses("dev", "wan", "dev", "wan")
 
     def _build(self):
         sweep()
@@ -355,6 +424,9 @@ class Topology:
     def iptables(self, name, *rule):
         return run("ip", "netns", "exec", self.ns(name), "iptables", "-w", *rule)
 
+    def ip6tables(self, name, *rule):
+        return run("ip", "netns", "exec", self.ns(name), "ip6tables", "-w", *rule)
+
     def shell(self, name, script):
         return run("ip", "netns", "exec", self.ns(name), "sh", "-c", script)
 
@@ -362,6 +434,12 @@ class Topology:
         process = Process([str(word) for word in command], self.directory, name, **options)
         self.processes.append(process)
         return process
+
+    def be_late(self):
+        """From now on (or, the second time, no longer) what `late` names is held back."""
+        before = self.delaying.out().count(b"\n")
+        self.delaying.signal(signal.SIGUSR1)
+        self.wait_until(lambda: self.delaying.out().count(b"\n") > before, 5, "eyelet-delay has heard it")
 
     def start(self, where, command, name=None, **options):
         """Starts a program in namespace `where`."""
