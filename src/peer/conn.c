@@ -142,7 +142,7 @@ void conn_claim_bare(struct eyelet_conn *conn)
     conn->bare_public = ep->session.reflexive[SESSION_BARE];
     (void)conn_set_socket(conn, PUNCH_DATA_SOCKET, s);
     endpoint_rewatch(ep, s->fd, false, s);
-    if (udp_open(warm) == 0) {
+    if (udp_open(warm, STUN_IPV4) == 0) {
         (void)endpoint_watch(ep, warm->fd, false, warm);
     }
     session_bare_replaced(ep, endpoint_now_us());
@@ -150,11 +150,9 @@ void conn_claim_bare(struct eyelet_conn *conn)
 
 struct stun_addr conn_local_address(const struct eyelet_endpoint *ep, const struct udp_socket *s)
 {
-    struct stun_addr local = stun_addr_v4(0, 0, 0, 0, s->port);
-    if (ep->session.host_count > 0) {
-        local = ep->session.hosts[0];
-        local.port = s->port;
-    }
+    struct stun_addr local = session_own_address(ep, (enum stun_family)s->family);
+    local.family = s->family;
+    local.port = s->port;
     return local;
 }
 
@@ -172,7 +170,7 @@ static int make_engine(struct eyelet_conn *conn, uint64_t now_us)
         .profile = s->profile,
         .no_search = ep->no_search,
         .note_rtt_us = conn->note_rtt_us,
-        .bounce_count = s->bounce_count,
+        .bounce_count = s->bounce_ipv4_count,
         .budget = &ep->budget,
         .random = identity_random,
     };
@@ -371,4 +369,11 @@ uint64_t conn_next_timeout(const struct eyelet_conn *conn)
         next = earlier(next, link_next_timeout(conn->link));
     }
     return next;
+}
+
+void conns_moved(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        traffic_flush(c, now_us);
+    }
 }

@@ -92,6 +92,17 @@ static uint64_t next_deadline(const struct eyelet_endpoint *ep)
     return next;
 }
 
+static int open_warm(struct eyelet_endpoint *ep, unsigned socket)
+{
+    struct udp_socket *s = &ep->warm[socket];
+    int error = udp_open(s, socket == SESSION_IPV6 ? STUN_IPV6 : STUN_IPV4);
+    s->index = socket;
+    if (error == 0) {
+        return endpoint_watch(ep, s->fd, false, s);
+    }
+    return socket == SESSION_IPV6 ? 0 : error; /* many a machine has no IPv6 */
+}
+
 static int open_descriptors(struct eyelet_endpoint *ep)
 {
     ep->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -104,11 +115,8 @@ static int open_descriptors(struct eyelet_endpoint *ep)
     if (error == 0) {
         error = endpoint_watch(ep, ep->wake_fd, false, &ep->wake_fd);
     }
-    for (size_t i = 0; i < SESSION_SOCKETS && error == 0; i++) {
-        error = udp_open(&ep->warm[i]);
-        if (error == 0) {
-            error = endpoint_watch(ep, ep->warm[i].fd, false, &ep->warm[i]);
-        }
+    for (unsigned i = 0; i < SESSION_SOCKETS && error == 0; i++) {
+        error = open_warm(ep, i);
     }
     return error;
 }
@@ -159,6 +167,7 @@ int eyelet_open(eyelet_endpoint **out, const eyelet_config *config)
     ep->log = c.log;
     ep->log_context = c.log_context;
     ep->no_search = c.no_search;
+    ep->policy = c.policy;
     ep->dial_timeout_us = c.dial_timeout_us != 0 ? c.dial_timeout_us : ENDPOINT_DIAL_US;
     for (size_t i = 0; i < SESSION_SOCKETS; i++) {
         ep->warm[i].fd = -1;

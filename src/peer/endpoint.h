@@ -100,10 +100,11 @@ struct eyelet_endpoint {
     int epoll_fd, timer_fd, wake_fd;
     uint64_t armed_us;
     bool dirty; /* the application has done something that process must act on */
-    struct udp_socket warm[SESSION_SOCKETS];
+    struct udp_socket warm[SESSION_SOCKETS]; /* fd -1: this machine does not have the family */
     struct session session;
     struct punch_budget budget;
     bool no_search; /* no dial tries many sockets and ports */
+    enum eyelet_policy policy;
     struct dial_guard *guard;
     enum eyelet_listen_mode listen_mode;
     struct eyelet_id *allowed; /* owned */
@@ -159,6 +160,8 @@ struct eyelet_conn *conn_new(struct eyelet_endpoint *ep, const struct identity_i
 void conn_destroy(struct eyelet_conn *conn);
 /* Drops what belongs to the role it had: engine, link, sockets. */
 void conn_reset(struct eyelet_conn *conn);
+/* This machine is somewhere else: every path is in doubt, and there may be better ones. */
+void conns_moved(struct eyelet_endpoint *ep, uint64_t now_us);
 /* By the engine's index; NULL: none. */
 struct udp_socket *conn_socket(const struct eyelet_conn *conn, unsigned index);
 /* False: out of memory. */

@@ -56,7 +56,7 @@ static bool replace_sockets(struct eyelet_endpoint *ep, uint64_t now_us)
         if (!wanted) {
             continue;
         }
-        if (udp_open(&x->sockets[i]) == 0) {
+        if (udp_open(&x->sockets[i], STUN_IPV4) == 0) {
             x->open |= 1u << i;
             (void)endpoint_watch(ep, x->sockets[i].fd, false, &x->sockets[i]);
             local = conn_local_address(ep, &x->sockets[i]);

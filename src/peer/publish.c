@@ -3,12 +3,18 @@
 #include <string.h>
 
 #include "peer/endpoint.h"
-#include "peer/interfaces.h"
 
+/* One that is in the list already keeps its kind. */
 static void add_candidate(wire_Coordinates *out, wire_CandidateKind kind,
                           const struct stun_addr *addr)
 {
-    if (out->candidates_count < WIRE_MAX_CANDIDATES) {
+    for (pb_size_t i = 0; i < out->candidates_count; i++) {
+        struct stun_addr other = wire_to_addr(&out->candidates[i].address);
+        if (stun_addr_equal(&other, addr)) {
+            return;
+        }
+    }
+    if (addr->family != STUN_NO_FAMILY && out->candidates_count < WIRE_MAX_CANDIDATES) {
         wire_Candidate *c = &out->candidates[out->candidates_count++];
         c->kind = kind;
         c->has_address = true;
@@ -16,25 +22,65 @@ static void add_candidate(wire_Coordinates *out, wire_CandidateKind kind,
     }
 }
 
+static void add_socket(const struct eyelet_endpoint *ep, unsigned socket, wire_Coordinates *out)
+{
+    const struct session *s = &ep->session;
+    const struct udp_socket *udp = &ep->warm[socket];
+    if (udp->fd < 0) {
+        return;
+    }
+    if (s->reflexive[socket].family != STUN_NO_FAMILY) {
+        add_candidate(out, wire_CandidateKind_CANDIDATE_SERVER_REFLEXIVE, &s->reflexive[socket]);
+    } else if (s->survey_late && s->seen.family == udp->family) {
+        /* No bounce server answers. Most NATs keep the port, and TCP has shown the address. */
+        struct stun_addr guess = s->seen;
+        guess.port = udp->port;
+        add_candidate(out, wire_CandidateKind_CANDIDATE_SERVER_REFLEXIVE, &guess);
+    }
+    for (size_t i = 0; i < s->hosts.count; i++) {
+        struct stun_addr host = s->hosts.addresses[i];
+        host.port = udp->port;
+        if (host.family == udp->family) {
+            add_candidate(out, wire_CandidateKind_CANDIDATE_HOST, &host);
+        }
+    }
+}
+
+/* Of use to a neighbour behind the same provider's NAT alone. */
+static bool is_inner_gateway(const struct session *s)
+{
+    return stun_addr_is_private(&s->gateway) &&
+           !stun_addr_same_ip(&s->gateway, &s->reflexive[PUNCH_DATA_SOCKET]);
+}
+
+static void add_addresses(const struct eyelet_endpoint *ep, unsigned socket, wire_Coordinates *out)
+{
+    const struct session *s = &ep->session;
+    add_socket(ep, socket, out);
+    if (socket != PUNCH_DATA_SOCKET) {
+        return;
+    }
+    add_socket(ep, SESSION_IPV6, out);
+    add_candidate(out, wire_CandidateKind_CANDIDATE_PORT_MAPPED, &s->mapped);
+    if (is_inner_gateway(s)) {
+        add_candidate(out, wire_CandidateKind_CANDIDATE_GATEWAY, &s->gateway);
+    }
+}
+
 void session_coordinates(const struct eyelet_endpoint *ep, unsigned socket, wire_Coordinates *out)
 {
     const struct session *s = &ep->session;
     memset(out, 0, sizeof *out);
-    if (s->reflexive[socket].family != STUN_NO_FAMILY) {
-        add_candidate(out, wire_CandidateKind_CANDIDATE_SERVER_REFLEXIVE, &s->reflexive[socket]);
-    } else if (s->survey_late && s->seen.family == STUN_IPV4) {
-        /* No bounce server answers. Most NATs keep the port, and TCP has shown the address. */
-        struct stun_addr guess = s->seen;
-        guess.port = ep->warm[socket].port;
-        add_candidate(out, wire_CandidateKind_CANDIDATE_SERVER_REFLEXIVE, &guess);
-    }
-    for (size_t i = 0; i < s->host_count; i++) {
-        struct stun_addr host = s->hosts[i];
-        host.port = ep->warm[socket].port;
-        add_candidate(out, wire_CandidateKind_CANDIDATE_HOST, &host);
+    if (ep->policy != EYELET_RELAY_ONLY) {
+        add_addresses(ep, socket, out);
     }
     out->has_profile = true;
     wire_from_profile(&s->profile, &out->profile);
+}
+
+struct stun_addr session_own_address(const struct eyelet_endpoint *ep, enum stun_family family)
+{
+    return interfaces_first(&ep->session.hosts, family);
 }
 
 void session_publish(struct eyelet_endpoint *ep)
@@ -45,7 +91,7 @@ void session_publish(struct eyelet_endpoint *ep)
     }
     wire_ToMediator msg = {.which_body = wire_ToMediator_registration_tag};
     wire_Register *r = &msg.body.registration;
-    s->host_count = interfaces_addresses(s->hosts);
+    interfaces_look(&s->hosts);
     r->has_coordinates = true;
     session_coordinates(ep, PUNCH_DATA_SOCKET, &r->coordinates);
     r->visibility = s->visibility;

@@ -214,6 +214,16 @@ static void measure_round_trip(struct session *s)
     }
 }
 
+static void take_bounce(struct session *s, const wire_Registered *msg, enum stun_family family)
+{
+    for (pb_size_t i = 0; i < msg->bounce_count; i++) {
+        struct stun_addr addr = wire_to_addr(&msg->bounce[i]);
+        if (addr.family == family && s->bounce_count < PUNCH_MAX_BOUNCE) {
+            s->bounce[s->bounce_count++] = addr;
+        }
+    }
+}
+
 static void registered(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Registered *msg)
 {
     struct session *s = &ep->session;
@@ -224,12 +234,10 @@ static void registered(struct eyelet_endpoint *ep, uint64_t now_us, const wire_R
         return;
     }
     s->bounce_count = 0;
-    for (pb_size_t i = 0; i < msg->bounce_count; i++) {
-        struct stun_addr addr = wire_to_addr(&msg->bounce[i]);
-        if (addr.family == STUN_IPV4 && s->bounce_count < PUNCH_MAX_BOUNCE) {
-            s->bounce[s->bounce_count++] = addr;
-        }
-    }
+    take_bounce(s, msg, STUN_IPV4);
+    s->bounce_ipv4_count = s->bounce_count;
+    take_bounce(s, msg, STUN_IPV6);
+    s->relay_offered = msg->relay;
     s->state = SESSION_UP;
     s->failures = 0;
     s->ping_us = now_us + PING_US;

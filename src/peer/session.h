@@ -13,6 +13,7 @@
 #include "eyelet.h"
 #include "identity/rawkey.h"
 #include "peer/explorer.h"
+#include "peer/interfaces.h"
 #include "peer/locator.h"
 #include "peer/resolve.h"
 #include "peer/udp.h"
@@ -22,8 +23,10 @@
 #include "rendezvous/wire.h"
 
 #define SESSION_WHY_BYTES  320
-#define SESSION_SOCKETS    2 /* the data socket and the warm bare one */
+#define SESSION_SOCKETS    3 /* the data socket, the warm bare one, and that of IPv6 */
 #define SESSION_BARE       1
+#define SESSION_IPV6       PUNCH_IPV6_SOCKET
+#define SESSION_FAMILIES   INTERFACES_FAMILIES /* arrays by enum stun_family */
 #define SESSION_MAX_LISTED 64
 
 enum session_state {
@@ -38,7 +41,6 @@ enum session_state {
 /* UDP keepalives that wait for their answer: a late answer to an earlier try counts as well. */
 #define KEEPALIVE_TRIES 8
 struct keepalive {
-    uint64_t sequence;
     uint8_t transactions[KEEPALIVE_TRIES][STUN_TRANSACTION_BYTES]; /* of the last tries */
     uint64_t next_us;
     unsigned tries; /* without an answer, since the last one that had one */
@@ -64,13 +66,19 @@ struct session {
 
     uint8_t session_id[WIRE_SESSION_ID_BYTES];
     uint8_t session_key[WIRE_SESSION_KEY_BYTES];
-    struct stun_addr bounce[PUNCH_MAX_BOUNCE]; /* those of a family that our sockets have */
-    size_t bounce_count;
-    struct stun_addr seen;           /* where the mediator sees the TLS session come from */
-    struct keepalive keepalive;      /* of the data socket */
-    struct keepalive bare_keepalive; /* plain: nobody else needs to know that address beforehand */
-    bool attested;                   /* the last keepalive was answered */
-    bool announced;                  /* REGISTERED was said for this registration */
+    struct stun_addr bounce[PUNCH_MAX_BOUNCE]; /* IPv4 first */
+    size_t bounce_count, bounce_ipv4_count;
+    bool relay_offered;    /* the mediator relays */
+    struct stun_addr seen; /* where the mediator sees the TLS session come from */
+    /* By warm socket. The bare one's are plain: nobody else needs to know that address beforehand.
+     */
+    struct keepalive keepalives[SESSION_SOCKETS];
+    uint64_t sequence; /* of keepalives of both families */
+    uint64_t touched_us;
+    bool attested[SESSION_FAMILIES]; /* the last keepalive was answered */
+    /* The bounce endpoint that answered the last keepalive; none before one has. */
+    struct stun_addr bounce_answered[SESSION_FAMILIES];
+    bool announced; /* REGISTERED was said for this registration */
     struct survey survey;
     bool surveying;
     bool survey_late; /* its patience has run out: what is known is published */
@@ -80,8 +88,10 @@ struct session {
     struct explorer explorer;
     struct stun_addr
         reflexive[SESSION_SOCKETS]; /* public address of each warm socket, none if unknown */
-    struct stun_addr hosts[4];
-    size_t host_count;
+    struct stun_addr mapped;        /* opened by the router for the data socket; none: nothing */
+    /* The router's own outer address, with the port of the data socket there; none: unknown. */
+    struct stun_addr gateway;
+    struct interfaces hosts;
 
     bool was_told;                 /* in this session the mediator has said an error */
     uint64_t ping_us, pong_due_us; /* pong_due_us 0: none is outstanding */
@@ -112,6 +122,14 @@ int session_send(struct eyelet_endpoint *ep, const wire_ToMediator *msg);
 void session_publish(struct eyelet_endpoint *ep);
 /* Our coordinates with the given socket's addresses. */
 void session_coordinates(const struct eyelet_endpoint *ep, unsigned socket, wire_Coordinates *out);
+/* Our first own address of a family, port 0; none if there is none. */
+struct stun_addr session_own_address(const struct eyelet_endpoint *ep, enum stun_family family);
+/* The mediator knows the address that our socket of this family has behind the NAT, and we know
+ * that it does. */
+bool session_is_attested(const struct eyelet_endpoint *ep, enum stun_family family);
+/* The mediator may not know our address any more: keepalives of both families go out at once (at
+ * most every 50 ms). */
+void session_touch(struct eyelet_endpoint *ep, uint64_t now_us);
 /* The bare socket was handed over and replaced: its public address must be learned anew. */
 void session_bare_replaced(struct eyelet_endpoint *ep, uint64_t now_us);
 

@@ -121,7 +121,7 @@ static void open_socket(struct eyelet_conn *conn, uint64_t now_us, unsigned inde
     }
     conn_release_socket(conn, index);
     struct udp_socket *s = calloc(1, sizeof *s);
-    if (s == NULL || udp_open(s) != 0 || !conn_set_socket(conn, index, s)) {
+    if (s == NULL || udp_open(s, STUN_IPV4) != 0 || !conn_set_socket(conn, index, s)) {
         if (s != NULL) {
             udp_close(s);
         }

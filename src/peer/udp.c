@@ -52,28 +52,41 @@ struct stun_addr udp_stun_addr(const struct sockaddr *sa)
     return (struct stun_addr){0};
 }
 
-int udp_open(struct udp_socket *out)
+static void set_path_mtu(const struct udp_socket *s, int ipv4, int ipv6)
 {
-    *out = (struct udp_socket){.fd = -1};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (s->family == STUN_IPV6) {
+        set_int(s->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, ipv6);
+    } else {
+        set_int(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, ipv4);
+    }
+}
+
+int udp_open(struct udp_socket *out, enum stun_family family)
+{
+    const struct stun_addr anywhere = {.family = (uint8_t)family};
+    struct sockaddr_storage any;
+    socklen_t bytes = udp_sockaddr(&anywhere, &any);
+    *out = (struct udp_socket){.fd = -1, .family = (uint8_t)family};
+    int fd = socket(any.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         return errno;
     }
-    struct sockaddr_in any = {.sin_family = AF_INET};
-    socklen_t bytes = sizeof any;
-    if (bind(fd, (struct sockaddr *)&any, sizeof any) != 0 ||
+    if (family == STUN_IPV6) {
+        set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    }
+    if (bind(fd, (struct sockaddr *)&any, bytes) != 0 ||
         getsockname(fd, (struct sockaddr *)&any, &bytes) != 0) {
         int error = errno;
         close(fd);
         return error;
     }
+    out->fd = fd;
+    out->port = udp_stun_addr((struct sockaddr *)&any).port;
     /* Don't Fragment without the kernel's own path MTU guess: the size is probed end to end. */
-    set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    set_path_mtu(out, IP_PMTUDISC_PROBE, IPV6_PMTUDISC_PROBE);
     set_int(fd, IPPROTO_UDP, UDP_GRO, 1);
     widen_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     widen_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
-    out->fd = fd;
-    out->port = ntohs(any.sin_port);
     return 0;
 }
 
@@ -87,7 +100,7 @@ void udp_close(struct udp_socket *s)
 
 void udp_make_plain(const struct udp_socket *s)
 {
-    set_int(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+    set_path_mtu(s, IP_PMTUDISC_WANT, IPV6_PMTUDISC_WANT);
     set_int(s->fd, IPPROTO_UDP, UDP_GRO, 0);
 }
 
@@ -119,8 +132,8 @@ static int send_once(struct udp_socket *s, const struct sockaddr_storage *to, so
     }
     if (ttl != 0) {
         int value = (int)ttl;
-        c->cmsg_level = IPPROTO_IP;
-        c->cmsg_type = IP_TTL;
+        c->cmsg_level = s->family == STUN_IPV6 ? IPPROTO_IPV6 : IPPROTO_IP;
+        c->cmsg_type = s->family == STUN_IPV6 ? IPV6_HOPLIMIT : IP_TTL;
         c->cmsg_len = CMSG_LEN(sizeof value);
         memcpy(CMSG_DATA(c), &value, sizeof value);
         used += CMSG_SPACE(sizeof value);
@@ -146,6 +159,9 @@ int udp_send(struct udp_socket *s, const struct stun_addr *to, unsigned ttl, con
 {
     struct sockaddr_storage sa;
     socklen_t sa_bytes = udp_sockaddr(to, &sa);
+    if (to->family != s->family) { /* the kernel takes IPv4 on an IPv6 socket in some spellings */
+        return EAFNOSUPPORT;
+    }
     if (segment_bytes == 0 || segment_bytes > size) {
         segment_bytes = size;
     }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* UDP sockets with segmentation offload out, receive offload in, and a TTL per packet. */
+/* UDP sockets of one family with segmentation offload out, receive offload in, and a TTL per
+ * packet.
+ */
 #ifndef PEER_UDP_H
 #define PEER_UDP_H
 
@@ -12,15 +14,17 @@
 
 struct udp_socket {
     int fd;
+    uint8_t family;            /* enum stun_family */
     uint16_t port;             /* host byte order */
     bool no_segments;          /* the kernel refused UDP_SEGMENT: datagrams go one by one */
     struct eyelet_conn *owner; /* NULL: the endpoint's */
-    unsigned index;            /* in its owner's engine */
+    unsigned index;            /* in its owner's engine; of the endpoint's: in every engine */
     struct udp_socket *next;   /* of those that are closed, but may still be named by an event */
 };
 
-/* Non-blocking, bound to every interface on a random port. 0 or an errno. */
-int udp_open(struct udp_socket *out);
+/* Non-blocking, bound to every interface on a random port; an IPv6 one speaks nothing else. 0 or an
+ * errno (EAFNOSUPPORT, EADDRNOTAVAIL: this machine does not have the family), and then fd is -1. */
+int udp_open(struct udp_socket *out, enum stun_family family);
 void udp_close(struct udp_socket *s); /* fd -1 afterwards; a closed one is fine */
 
 /* Back to what a socket is like when it is new: one datagram a call, fragments allowed. */

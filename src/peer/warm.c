@@ -11,12 +11,16 @@
 #define KEEPALIVE_LEAST_US 4000000u
 #define KEEPALIVE_MOST_US  28000000u /* a NAT may have rebooted */
 #define KEEPALIVE_LOST     5         /* unanswered ones until the address counts as not attested */
+#define KEEPALIVE_BEHIND_US                                                                        \
+    40000u /* of the second family behind the first, if that is not answered before */
+#define TOUCH_US           50000u
 #define SURVEY_US          2000000u
 #define SURVEY_PATIENCE_US 250000u /* what is known by then is published; the rest follows */
 
 static uint64_t keepalive_wait_us(unsigned tries)
 {
-    static const uint32_t waits[] = {20000, 60000, 140000, 300000, 600000, 1000000, 2000000};
+    static const uint32_t waits[] = {20000,   60000,   140000,  300000,  600000,  1000000, 2000000,
+                                     2000000, 2000000, 2000000, 2000000, 2000000, 6000000};
     size_t last = sizeof waits / sizeof *waits - 1;
     return waits[tries < last ? tries : last];
 }
@@ -38,10 +42,10 @@ static bool is_answer(const struct keepalive *k, const struct stun_message *msg)
 }
 
 /* Half of what an idle mapping is known to live for. */
-static uint64_t keepalive_us(const struct session *s)
+static uint64_t keepalive_us(const struct session *s, unsigned socket)
 {
     uint64_t half = s->profile.lifetime_s * UINT64_C(500000);
-    if (half == 0) {
+    if (half == 0 || socket == SESSION_IPV6) { /* the lifetime is that of the IPv4 NAT */
         return KEEPALIVE_US;
     }
     half = half < KEEPALIVE_LEAST_US ? KEEPALIVE_LEAST_US : half;
@@ -55,43 +59,80 @@ static void hex(const uint8_t *bytes, size_t count, char *text)
     }
 }
 
-static void send_keepalive(struct eyelet_endpoint *ep, uint64_t now_us)
+/* The bounce endpoints that a socket can speak to. */
+static const struct stun_addr *bounce_of(const struct session *s, unsigned socket, size_t *count)
 {
-    struct session *s = &ep->session;
-    uint8_t packet[160];
+    bool ipv6 = socket == SESSION_IPV6;
+    *count = ipv6 ? s->bounce_count - s->bounce_ipv4_count : s->bounce_ipv4_count;
+    return &s->bounce[ipv6 ? s->bounce_ipv4_count : 0];
+}
+
+static bool any_attested(const struct session *s)
+{
+    return s->attested[STUN_IPV4] || s->attested[STUN_IPV6];
+}
+
+static size_t write_keepalive(struct session *s, unsigned socket, uint8_t packet[static 160])
+{
     char username[2 * WIRE_SESSION_ID_BYTES + 1];
     struct stun_builder b;
-    const uint8_t *transaction = new_transaction(&s->keepalive);
-    s->keepalive.sequence++;
-    s->keepalive.next_us = now_us + keepalive_wait_us(s->keepalive.tries++);
-    hex(s->session_id, sizeof s->session_id, username);
-    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, transaction);
-    stun_add_bytes(&b, STUN_USERNAME, username, strlen(username));
-    stun_add_u64(&b, STUN_EYELET_SEQUENCE, s->keepalive.sequence);
-    stun_add_integrity_sha256(&b, s->session_key, sizeof s->session_key);
-    stun_add_fingerprint(&b);
-    size_t size = stun_finish(&b);
-    /* A dead bounce endpoint must not cost us the mapping: each try asks the next one. */
-    const struct stun_addr *to = &s->bounce[(s->keepalive.tries - 1) % s->bounce_count];
-    (void)udp_send(&ep->warm[PUNCH_DATA_SOCKET], to, 0, packet, size, size);
-    if (s->keepalive.tries > KEEPALIVE_LOST && s->attested) {
-        s->attested = false;
+    stun_begin(&b, packet, 160, STUN_BINDING_REQUEST, new_transaction(&s->keepalives[socket]));
+    if (socket != SESSION_BARE) {
+        hex(s->session_id, sizeof s->session_id, username);
+        stun_add_bytes(&b, STUN_USERNAME, username, strlen(username));
+        stun_add_u64(&b, STUN_EYELET_SEQUENCE, ++s->sequence);
+        stun_add_integrity_sha256(&b, s->session_key, sizeof s->session_key);
+        stun_add_fingerprint(&b);
+    }
+    return stun_finish(&b);
+}
+
+static void lose(struct eyelet_endpoint *ep, enum stun_family family)
+{
+    struct session *s = &ep->session;
+    s->attested[family] = false;
+    if (!any_attested(s)) {
         endpoint_log(ep, EYELET_LOG_WARN, "link down: no bounce server answers over UDP any more");
     }
 }
 
-static void send_bare_keepalive(struct eyelet_endpoint *ep, uint64_t now_us)
+/* False: there is no way to the bounce servers. */
+static bool send_keepalive(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket)
 {
     struct session *s = &ep->session;
-    struct keepalive *k = &s->bare_keepalive;
-    uint8_t packet[64];
-    struct stun_builder b;
-    const struct stun_addr *to = &s->bounce[k->tries % s->bounce_count];
-    const uint8_t *transaction = new_transaction(k);
+    struct keepalive *k = &s->keepalives[socket];
+    struct udp_socket *udp = &ep->warm[socket];
+    uint8_t packet[160];
+    size_t count;
+    const struct stun_addr *bounce = bounce_of(s, socket, &count);
+    if (count == 0 || udp->fd < 0) {
+        k->next_us = UINT64_MAX;
+        return false;
+    }
+    /* A dead bounce endpoint must not cost us the mapping: each try asks the next one. */
+    const struct stun_addr *to = &bounce[k->tries % count];
+    size_t size = write_keepalive(s, socket, packet);
+    bool sent = udp_send(udp, to, 0, packet, size, size) == 0;
     k->next_us = now_us + keepalive_wait_us(k->tries++);
-    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, transaction);
-    size_t size = stun_finish(&b);
-    (void)udp_send(&ep->warm[SESSION_BARE], to, 0, packet, size, size);
+    if (!sent && k->tries > KEEPALIVE_LOST) {
+        k->next_us = now_us + KEEPALIVE_US; /* a way that appears is told by netwatch */
+    }
+    if (socket != SESSION_BARE && k->tries > KEEPALIVE_LOST && s->attested[udp->family]) {
+        lose(ep, (enum stun_family)udp->family);
+    }
+    return sent;
+}
+
+/* One sequence serves both families: a keepalive that overtakes another would make it worthless. */
+static void send_keepalives(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct session *s = &ep->session;
+    s->touched_us = now_us;
+    if (send_keepalive(ep, now_us, PUNCH_DATA_SOCKET)) {
+        s->keepalives[SESSION_IPV6].next_us = now_us + KEEPALIVE_BEHIND_US;
+    } else {
+        (void)send_keepalive(ep, now_us, SESSION_IPV6);
+    }
 }
 
 static void publish_survey(struct eyelet_endpoint *ep)
@@ -115,20 +156,22 @@ static void publish_survey(struct eyelet_endpoint *ep)
 static void announce(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
-    char text[STUN_ADDR_TEXT_BYTES];
+    char text[STUN_ADDR_TEXT_BYTES], text6[STUN_ADDR_TEXT_BYTES];
     s->announced = true;
     ep->news_registered = true;
     ep->news_lost = false;
     calls_announced(ep);
-    if (s->survey_published == 0 && !s->attested) {
+    if (s->survey_published == 0 && !any_attested(s)) {
         endpoint_log(
             ep, EYELET_LOG_WARN,
             "link down: no bounce server answers over UDP; punching is tried all the same");
     }
     endpoint_log(ep, EYELET_LOG_INFO,
-                 "registered after %llu ms: public address %s, mapping %s, allocation %s",
+                 "registered after %llu ms: public address %s, by IPv6 %s, mapping %s, "
+                 "allocation %s",
                  (unsigned long long)((now_us - s->survey_began_us) / 1000),
                  stun_addr_text(&s->reflexive[PUNCH_DATA_SOCKET], text),
+                 stun_addr_text(&s->reflexive[SESSION_IPV6], text6),
                  nat_mapping_text(s->profile.mapping), nat_allocation_text(s->profile.allocation));
 }
 
@@ -148,6 +191,7 @@ static void step_survey(struct eyelet_endpoint *ep, uint64_t now_us)
     }
     bool done = survey_done(&s->survey, now_us);
     bool over = now_us - s->survey_began_us >= SURVEY_US || s->bounce_count == 0;
+    bool attested = any_attested(s);
     bool became_late = !s->survey_late && now_us - s->survey_began_us >= SURVEY_PATIENCE_US;
     s->survey_late = s->survey_late || became_late;
     if (done || s->survey_late) {
@@ -156,7 +200,7 @@ static void step_survey(struct eyelet_endpoint *ep, uint64_t now_us)
     if (became_late && s->survey_published == 0) {
         session_publish(ep); /* with the guess that is left without any bounce server */
     }
-    if (!s->announced && (over || (s->attested && (done || s->survey_late)))) {
+    if (!s->announced && (over || (attested && (done || s->survey_late)))) {
         announce(ep, now_us);
     }
     s->surveying = !(done && s->announced);
@@ -165,14 +209,19 @@ static void step_survey(struct eyelet_endpoint *ep, uint64_t now_us)
 static void ask_from(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket)
 {
     struct session *s = &ep->session;
-    for (size_t i = 0; i < s->bounce_count; i++) {
-        struct survey_question q = {.socket = (uint16_t)socket, .server = s->bounce[i]};
-        if (s->host_count > 0) {
-            q.local = s->hosts[0];
-        }
+    for (size_t i = 0; i < s->bounce_ipv4_count; i++) {
+        struct survey_question q = {.socket = (uint16_t)socket,
+                                    .server = s->bounce[i],
+                                    .local = session_own_address(ep, STUN_IPV4)};
         q.local.port = ep->warm[socket].port;
         (void)survey_ask(&s->survey, now_us, &q, identity_random, NULL);
     }
+}
+
+/* Without any way to the bounce servers by IPv4 there is no NAT to learn about. */
+static bool has_ipv4(const struct session *s)
+{
+    return s->bounce_ipv4_count > 0 && interfaces_source_to(&s->bounce[0]).family != STUN_NO_FAMILY;
 }
 
 static void begin_survey(struct eyelet_endpoint *ep, uint64_t now_us)
@@ -184,48 +233,47 @@ static void begin_survey(struct eyelet_endpoint *ep, uint64_t now_us)
     s->survey_began_us = now_us;
     s->survey_late = false;
     s->survey_published = 0;
-    ask_from(ep, now_us, PUNCH_DATA_SOCKET);
-    ask_from(ep, now_us, SESSION_BARE);
+    if (has_ipv4(s)) {
+        ask_from(ep, now_us, PUNCH_DATA_SOCKET);
+        ask_from(ep, now_us, SESSION_BARE);
+    }
     step_survey(ep, now_us);
 }
 
 void warm_start(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
-    s->attested = false;
-    s->keepalive.tries = s->bare_keepalive.tries = 0;
-    /* Nothing was asked yet: nobody must be able to guess what would count as an answer. */
-    identity_random(NULL, &s->keepalive.transactions[0][0], sizeof s->keepalive.transactions);
-    identity_random(NULL, &s->bare_keepalive.transactions[0][0],
-                    sizeof s->bare_keepalive.transactions);
-    s->keepalive.next_us = UINT64_MAX;
-    s->bare_keepalive.next_us = UINT64_MAX;
+    warm_stop(s);
+    for (unsigned i = 0; i < SESSION_SOCKETS; i++) {
+        struct keepalive *k = &s->keepalives[i];
+        k->tries = 0;
+        /* Nothing was asked yet: nobody must be able to guess what would count as an answer. */
+        identity_random(NULL, &k->transactions[0][0], sizeof k->transactions);
+    }
     memset(s->reflexive, 0, sizeof s->reflexive);
     memset(&s->profile, 0, sizeof s->profile);
     begin_survey(ep, now_us);
-    if (s->bounce_count > 0) {
-        send_keepalive(ep, now_us);
-        send_bare_keepalive(ep, now_us);
-    }
+    send_keepalives(ep, now_us);
+    (void)send_keepalive(ep, now_us, SESSION_BARE);
 }
 
 void warm_stop(struct session *s)
 {
     s->surveying = false;
     explorer_stop(&s->explorer);
-    s->attested = false;
-    s->keepalive.next_us = UINT64_MAX;
-    s->bare_keepalive.next_us = UINT64_MAX;
+    memset(s->attested, 0, sizeof s->attested);
+    memset(s->bounce_answered, 0, sizeof s->bounce_answered);
+    for (unsigned i = 0; i < SESSION_SOCKETS; i++) {
+        s->keepalives[i].next_us = UINT64_MAX;
+    }
 }
 
 void warm_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
 {
-    struct session *s = &ep->session;
-    if (now_us >= s->keepalive.next_us) {
-        send_keepalive(ep, now_us);
-    }
-    if (now_us >= s->bare_keepalive.next_us) {
-        send_bare_keepalive(ep, now_us);
+    for (unsigned i = 0; i < SESSION_SOCKETS; i++) {
+        if (now_us >= ep->session.keepalives[i].next_us) {
+            (void)send_keepalive(ep, now_us, i);
+        }
     }
     step_survey(ep, now_us);
     explorer_step(ep, now_us);
@@ -234,8 +282,10 @@ void warm_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
 uint64_t warm_next_timeout(const struct eyelet_endpoint *ep)
 {
     const struct session *s = &ep->session;
-    uint64_t next = s->keepalive.next_us;
-    next = s->bare_keepalive.next_us < next ? s->bare_keepalive.next_us : next;
+    uint64_t next = UINT64_MAX;
+    for (unsigned i = 0; i < SESSION_SOCKETS; i++) {
+        next = s->keepalives[i].next_us < next ? s->keepalives[i].next_us : next;
+    }
     if (s->surveying) {
         uint64_t survey = survey_next_timeout(&s->survey);
         next = survey < next ? survey : next;
@@ -249,38 +299,81 @@ uint64_t warm_next_timeout(const struct eyelet_endpoint *ep)
     return explorer < next ? explorer : next;
 }
 
-static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us,
-                             const struct stun_message *msg)
+/* The address of the data socket has changed where it should not: the NAT was rebooted, or we are
+ * somewhere else. */
+static bool has_moved(const struct session *s, unsigned socket, const struct stun_addr *mapped)
+{
+    const struct stun_addr *before = &s->reflexive[socket];
+    return before->family != STUN_NO_FAMILY && !stun_addr_equal(mapped, before) &&
+           (socket == SESSION_IPV6 || nat_profile_is_consistent(&s->profile));
+}
+
+static bool is_bounce(const struct session *s, const struct stun_addr *from)
+{
+    for (size_t i = 0; i < s->bounce_count; i++) {
+        if (stun_addr_equal(&s->bounce[i], from)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void follow_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
+                          const struct stun_addr *mapped)
 {
     struct session *s = &ep->session;
-    if (s->state != SESSION_UP || !is_answer(&s->keepalive, msg)) {
-        return false;
+    bool moved = has_moved(s, socket, mapped);
+    bool is_new = moved || s->reflexive[socket].family == STUN_NO_FAMILY;
+    if (is_new) {
+        s->reflexive[socket] = *mapped;
     }
-    if (!stun_integrity_sha256_ok(msg, s->session_key, sizeof s->session_key)) {
-        return true;
-    }
-    bool moved = s->attested && !stun_addr_equal(&msg->mapped, &s->reflexive[PUNCH_DATA_SOCKET]) &&
-                 nat_profile_is_consistent(&s->profile);
-    s->attested = true;
-    s->keepalive.tries = 0;
-    s->keepalive.next_us = now_us + keepalive_us(s);
-    if (s->reflexive[PUNCH_DATA_SOCKET].family == STUN_NO_FAMILY) {
-        s->reflexive[PUNCH_DATA_SOCKET] = msg->mapped;
-    }
-    if (moved && !s->surveying) { /* the NAT was rebooted, or we are somewhere else: learn anew */
+    if (moved && socket == PUNCH_DATA_SOCKET && !s->surveying) { /* learn anew */
         begin_survey(ep, now_us);
     }
     step_survey(ep, now_us);
+    /* What the survey finds out is published with its end. */
+    if (moved || (is_new && (s->announced || s->survey_published > 0))) {
+        session_publish(ep);
+    }
+    if (moved) {
+        conns_moved(ep, now_us);
+    }
+}
+
+static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
+                             const struct stun_addr *from, const struct stun_message *msg)
+{
+    struct session *s = &ep->session;
+    struct keepalive *k = &s->keepalives[socket];
+    unsigned family = ep->warm[socket].family;
+    if (s->state != SESSION_UP || !is_answer(k, msg)) {
+        return false;
+    }
+    if (!stun_integrity_sha256_ok(msg, s->session_key, sizeof s->session_key) ||
+        !is_bounce(s, from) || msg->mapped.family != family) {
+        return true;
+    }
+    s->attested[family] = true;
+    s->bounce_answered[family] = *from;
+    k->tries = 0;
+    k->next_us = now_us + keepalive_us(s, socket);
+    struct keepalive *behind = &s->keepalives[SESSION_IPV6];
+    if (socket == PUNCH_DATA_SOCKET && behind->next_us != UINT64_MAX &&
+        behind->next_us <= now_us + KEEPALIVE_BEHIND_US) {
+        (void)send_keepalive(ep, now_us, SESSION_IPV6);
+    }
+    follow_answer(ep, now_us, socket, &msg->mapped);
     return true;
 }
 
 static bool bare_answer(struct session *s, uint64_t now_us, const struct stun_message *msg)
 {
-    if (s->state != SESSION_UP || !is_answer(&s->bare_keepalive, msg)) {
+    struct keepalive *k = &s->keepalives[SESSION_BARE];
+    if (s->state != SESSION_UP || !is_answer(k, msg)) {
         return false;
     }
-    s->bare_keepalive.tries = 0;
-    s->bare_keepalive.next_us = now_us + keepalive_us(s);
+    k->tries = 0;
+    k->next_us = now_us + keepalive_us(s, SESSION_BARE);
     s->reflexive[SESSION_BARE] = msg->mapped;
     return true;
 }
@@ -293,10 +386,8 @@ bool session_stun(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
     if (stun_parse(bytes, size, &msg) != STUN_OK) {
         return false;
     }
-    if (socket == PUNCH_DATA_SOCKET && keepalive_answer(ep, now_us, &msg)) {
-        return true;
-    }
-    if (socket == SESSION_BARE && bare_answer(s, now_us, &msg)) {
+    if (socket == SESSION_BARE ? bare_answer(s, now_us, &msg)
+                               : keepalive_answer(ep, now_us, socket, from, &msg)) {
         return true;
     }
     if (s->surveying && survey_input(&s->survey, now_us, socket, from, &msg)) {
@@ -306,12 +397,25 @@ bool session_stun(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
     return false;
 }
 
+bool session_is_attested(const struct eyelet_endpoint *ep, enum stun_family family)
+{
+    return ep->session.attested[family];
+}
+
+void session_touch(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct session *s = &ep->session;
+    if (s->state == SESSION_UP && now_us - s->touched_us >= TOUCH_US) {
+        send_keepalives(ep, now_us);
+    }
+}
+
 void session_bare_replaced(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
     memset(&s->reflexive[SESSION_BARE], 0, sizeof s->reflexive[SESSION_BARE]);
-    if (s->state == SESSION_UP && s->bounce_count > 0) {
-        s->bare_keepalive.tries = 0;
-        send_bare_keepalive(ep, now_us);
+    if (s->state == SESSION_UP) {
+        s->keepalives[SESSION_BARE].tries = 0;
+        (void)send_keepalive(ep, now_us, SESSION_BARE);
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a session keeps warm over UDP: the attested mapping of the data socket (keepalives with
- * integrity), the mapping of the bare socket, and the NAT profile. */
+/* What a session keeps warm over UDP: the attested mappings of the data socket and of that of IPv6
+ * (keepalives with integrity), the mapping of the bare socket, and the profile of the IPv4 NAT. */
 #ifndef PEER_WARM_H
 #define PEER_WARM_H
 
