@@ -47,6 +47,8 @@ struct remote {
     struct stun_addr addr;
     uint8_t kind;
     bool attested;
+    bool stale;             /* until it is signalled anew, or dropped */
+    bool gone;              /* dropped; stays known for what has been sent there */
     uint16_t sent_unproven; /* packets that went there before a check was answered from there */
 };
 
@@ -56,9 +58,10 @@ struct pair {
     uint8_t kind; /* of the remote address */
     struct stun_addr remote;
     bool attested;
-    bool heard;  /* an authentic packet of the peer came in: usable */
-    bool proven; /* our own check was answered */
-    bool opens;  /* low TTL until heard, whatever the role: a hole that was planned */
+    bool attested_by_proof; /* a check was answered there, in an earlier round */
+    bool heard;             /* an authentic packet of the peer came in: usable */
+    bool proven;            /* our own check was answered */
+    bool opens;             /* low TTL until heard, whatever the role: a hole that was planned */
     bool triggered;
     bool nominate;      /* controlling: send USE-CANDIDATE until answered */
     uint32_t nominated; /* controlled: order number of the peer's nomination, 0 = none */
@@ -69,9 +72,9 @@ struct pair {
     uint32_t link_copies;
     uint64_t round_us; /* first check of this round */
     uint64_t next_us;
-    uint64_t loud_us;      /* from then on it opens no more, and speaks */
-    uint64_t last_full_us; /* last check at full TTL; NEVER if none */
-    uint64_t rtt_us;
+    uint64_t loud_us;             /* from then on it opens no more, and speaks */
+    uint64_t last_full_us;        /* last check at full TTL; NEVER if none */
+    uint64_t rtt_us, answered_us; /* of the last answer */
     struct transaction out[TRANSACTIONS];
     uint8_t next_out;
 };
@@ -100,6 +103,32 @@ struct forecast {
     uint8_t rounds; /* begun anew, because the first plan missed */
 };
 
+/* How urgently the path is checked; liveness.c. */
+enum liveness_pace { LIVENESS_ASKS_NOT, LIVENESS_IDLE, LIVENESS_BUSY, LIVENESS_AGAIN };
+
+struct liveness {
+    uint64_t consent_due_us, consent_until_us;
+    enum liveness_pace asking; /* since the first check that was not answered */
+    bool consent_open;         /* a check of consent is not answered */
+    bool doubted;
+    bool dull;    /* it answers checks, but no link packets */
+    uint8_t asks; /* checks; since the doubt, if there is one */
+    uint8_t calm; /* consents in a row, each answered at once */
+    uint64_t ask_due_us, doubt_due_us, lost_due_us;
+    uint64_t unanswered_us; /* first link packet that went out since one came in; NEVER: none */
+};
+
+/* Rounds after the first; again.c. */
+struct again {
+    uint64_t began_us;                     /* the last round, or what would have begun one */
+    uint64_t recover_us, recover_until_us; /* after a loss; 0: none */
+    uint64_t retry_us, retry_gap_us;       /* in FAILED with the relay up; NEVER: not */
+    uint64_t refill_us; /* when addresses that nobody vouches for may have some packets again */
+    unsigned strangers_sent; /* to all of them since then */
+    bool told;               /* of a failure: */
+    enum punch_failure failure;
+};
+
 struct punch {
     enum state state;
     bool caller, controlling;
@@ -120,8 +149,8 @@ struct punch {
 
     uint64_t now_us; /* never goes back */
     bool started;
-    uint64_t start_us, deadline_us, silence_due_us;
-    bool loud; /* the caller may use full TTL */
+    uint64_t start_us, deadline_us, silence_due_us; /* of this round */
+    bool loud;                                      /* the caller may use full TTL */
     bool heard_any, connected_before, asked_first;
     uint8_t hopes;
     uint64_t hope_until_us; /* what was heard may yet be answered: nothing is planned */
@@ -133,6 +162,7 @@ struct punch {
     } sockets[PUNCH_SEARCH_SOCKET]; /* those of a search are its own business */
     struct remote remotes[PUNCH_MAX_CANDIDATES];
     size_t remote_count;
+    bool stale; /* some of them are */
     struct pair pairs[PUNCH_MAX_PAIRS];
     uint16_t selected;
     uint32_t nominations;
@@ -145,8 +175,9 @@ struct punch {
     uint32_t sends_ok, sends_failed;
     int last_error;
 
-    uint64_t consent_due_us, consent_until_us;
-    bool consent_open; /* the last check has not been answered */
+    bool relay; /* it can carry link packets */
+    struct liveness life;
+    struct again again;
 
     struct answer answers[ANSWERS];
     size_t answer_first, answer_count;
@@ -165,18 +196,24 @@ struct punch {
 /* ---- punch.c ---- */
 void engine_advance(struct punch *p, uint64_t now_us);
 struct punch_event *engine_event(struct punch *p, enum punch_event_kind kind);
-void engine_hear(struct punch *p, uint16_t index); /* the peer was heard on this pair */
+void engine_note(struct punch *p, enum punch_note_kind kind); /* one that says nothing more */
+void engine_begin(struct punch *p, uint64_t start_us); /* what punch_start and each round do */
+bool engine_may_shout(const struct punch *p);          /* before the peer is heard; the caller */
+void engine_hear(struct punch *p, uint16_t index);     /* the peer was heard on this pair */
 bool engine_hopes(const struct punch *p); /* connected, or it may be soon: no more guessing */
 void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us);
 bool engine_has_socket(const struct punch *p, unsigned socket);
 uint64_t engine_earlier(uint64_t a, uint64_t b);
 
-/* ---- pairs.c ---- */
+/* ---- remotes.c ---- */
 struct remote *remote_find(struct punch *p, const struct stun_addr *addr);
 struct remote *remote_add(struct punch *p, enum punch_kind kind, const struct stun_addr *addr,
                           bool attested);
 bool remote_ip_attested(const struct punch *p, const struct stun_addr *addr);
 const struct remote *remote_public(const struct punch *p, uint8_t family); /* best attested one */
+void remotes_sweep(struct punch *p); /* drops what has stayed stale */
+
+/* ---- pairs.c ---- */
 uint16_t pair_find(const struct punch *p, unsigned socket, const struct stun_addr *remote);
 uint16_t pair_add(struct punch *p, unsigned socket, enum punch_kind kind,
                   const struct stun_addr *remote, bool attested);
@@ -188,6 +225,9 @@ bool pair_better(const struct pair *a, const struct pair *b); /* a carries rathe
 bool pair_planned(const struct pair *pair);                   /* not of the plain punch */
 enum punch_technique pair_technique(const struct punch *p, const struct pair *pair);
 void pair_select(struct punch *p);
+void pair_event(struct punch *p, enum punch_event_kind kind, const struct pair *pair);
+/* By what is translated: neither IPv6 nor the own network, whose way no NAT's profile describes. */
+bool pair_crosses_nat(const struct pair *pair);
 
 /* ---- checks.c ---- */
 /* What is the same in every check of ours. */
@@ -204,12 +244,27 @@ bool check_is_for_us(const struct punch *p, const struct stun_message *msg);
 uint32_t check_priority(unsigned type_preference, unsigned local_preference);
 struct transaction *check_find(struct punch *p, const uint8_t *id, uint16_t *pair);
 
-/* ---- consent.c ---- */
-void consent_begin(struct punch *p);
-void consent_advance(struct punch *p);
-void consent_lose(struct punch *p); /* the selected path is gone: punch again */
-void consent_answered(struct punch *p);
-uint64_t consent_next(const struct punch *p);
+/* ---- liveness.c: of the selected path ---- */
+void liveness_begin(struct punch *p);
+void liveness_advance(struct punch *p);
+void liveness_answered(struct punch *p); /* a check on it */
+void liveness_sent(struct punch *p);     /* link packets */
+void liveness_heard(struct punch *p);
+void liveness_ask_again(struct punch *p);
+bool liveness_fears(const struct punch *p); /* the path may be lost */
+uint64_t liveness_next(const struct punch *p);
+
+/* ---- again.c: rounds after the first ---- */
+void again_init(struct punch *p, uint64_t recover_us);
+void again_lose(struct punch *p); /* the selected path is gone: punch again */
+void again_connected(struct punch *p);
+void again_advance(struct punch *p);
+void again_note(struct punch *p);
+/* The deadline has come: true, and another round has begun; false: it has failed. */
+bool again_recovers(struct punch *p);
+void again_failed(struct punch *p);
+bool again_is_news(struct punch *p, enum punch_failure failure); /* once */
+uint64_t again_next(const struct punch *p);
 
 /* ---- samples.c: the fresh socket ---- */
 bool samples_asked(const struct survey *s); /* each question at least once */
@@ -233,7 +288,8 @@ uint64_t forecast_next(const struct punch *p);
 bool search_begin(struct punch *p, const struct plan_part *part, enum punch_technique technique,
                   uint64_t at_us);
 void search_advance(struct punch *p);
-void search_stop(struct punch *p); /* closes what no pair uses */
+void search_stop(struct punch *p);   /* closes what no pair uses */
+void search_cancel(struct punch *p); /* the same; it has not failed */
 void search_socket(struct punch *p, unsigned socket, bool open);
 bool search_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size_t capacity);
 /* An answer to one of its packets: the index of the pair that it became, or NO_PAIR. */

@@ -4,6 +4,8 @@
 
 #include "punch/engine.h"
 
+#define OLD_US (10 * SECOND)
+
 static void answer(struct punch *p, const struct punch_pair *from, const struct stun_message *msg,
                    uint16_t error)
 {
@@ -94,6 +96,15 @@ static uint16_t arrival(struct punch *p, const struct punch_pair *from)
     return pair_add(p, from->socket, r->kind, &from->remote, r->attested);
 }
 
+/* What was proven long ago and not used since says nothing any more. */
+static void forget_old(struct punch *p, uint16_t i)
+{
+    struct pair *pair = &p->pairs[i];
+
+    if (pair->proven && i != p->selected && pair->answered_us + OLD_US < p->now_us)
+        pair->proven = false;
+}
+
 static void request(struct punch *p, const struct punch_pair *from, const struct stun_message *msg)
 {
     uint16_t i;
@@ -119,6 +130,7 @@ static void request(struct punch *p, const struct punch_pair *from, const struct
     i = arrival(p, from);
     if (i == NO_PAIR)
         return;
+    forget_old(p, i);
     if (msg->use_candidate && !p->controlling &&
         (p->pairs[i].nominated == 0 || p->pairs[i].nominated != p->nominations))
         p->pairs[i].nominated = ++p->nominations;
@@ -164,6 +176,7 @@ bool punch_input(struct punch *p, uint64_t now_us, const struct punch_pair *pair
     uint64_t rtt_us;
     uint16_t i;
 
+    remotes_sweep(p);
     engine_advance(p, now_us);
     if (stun_parse(bytes, size, &msg) != STUN_OK)
         return false;
@@ -196,6 +209,13 @@ bool punch_input(struct punch *p, uint64_t now_us, const struct punch_pair *pair
     }
 }
 
+void punch_sent_link(struct punch *p, uint64_t now_us)
+{
+    engine_advance(p, now_us);
+    if (p->state == CONNECTED)
+        liveness_sent(p);
+}
+
 void punch_heard_link(struct punch *p, uint64_t now_us, const struct punch_pair *pair)
 {
     uint16_t i;
@@ -203,9 +223,13 @@ void punch_heard_link(struct punch *p, uint64_t now_us, const struct punch_pair 
     engine_advance(p, now_us);
     if (pair->socket >= PUNCH_MAX_SOCKETS || !engine_has_socket(p, pair->socket) ||
         !stun_addr_is_usable(&pair->remote))
-        return;
+        return; /* by the relay: nothing is learned of any pair */
     i = arrival(p, pair);
+    if (i == NO_PAIR)
+        return;
+    if (p->state == CONNECTED && i == p->selected)
+        liveness_heard(p);
     /* The peer's check was lost, but here is the peer: as good as its check. */
-    if (i != NO_PAIR && !p->pairs[i].heard)
+    if (!p->pairs[i].heard)
         engine_hear(p, i);
 }

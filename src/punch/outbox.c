@@ -10,6 +10,8 @@
 #define RESERVE_LINK      3
 #define EARLY_TRIES       3
 #define NEAR_OPENER_TTL   2
+/* To all addresses together that nobody vouches for, however often the peer names others. */
+#define STRANGERS (PUNCH_MAX_CANDIDATES * PUNCH_BUDGET_UNATTESTED)
 
 static const uint64_t retry_us[RETRY_GAPS] = {20 * MS, 60 * MS, 140 * MS, 300 * MS};
 
@@ -76,6 +78,8 @@ bool outbox_vouched(const struct punch *p, const struct pair *pair, unsigned res
         return true;
     if (pair->heard && pair->kind != PUNCH_PEER_REFLEXIVE)
         limit *= 2;
+    if (p->again.strangers_sent >= STRANGERS)
+        return false;
     for (size_t i = 0; i < p->remote_count; i++) {
         if (!p->remotes[i].attested && stun_addr_same_ip(&p->remotes[i].addr, &pair->remote))
             sent += p->remotes[i].sent_unproven;
@@ -89,6 +93,7 @@ void outbox_count_unproven(struct punch *p, const struct pair *pair)
 
     if (!pair->proven && r != NULL && r->sent_unproven < UINT16_MAX)
         r->sent_unproven++;
+    p->again.strangers_sent += !is_vouched_for(p, pair);
 }
 
 /* Before the time to start: a few times, closer and closer to it. */
@@ -150,7 +155,7 @@ static bool is_opener(const struct punch *p, const struct pair *pair)
 {
     if (pair->heard)
         return false;
-    if (outbox_futile(p) && !stun_addr_is_private(&pair->remote))
+    if (outbox_futile(p) && pair_crosses_nat(pair))
         return true;
     if (pair_planned(pair))
         return pair->opens && p->now_us < p->start_us + ALONE_US && p->now_us < pair->loud_us;
@@ -257,7 +262,7 @@ static uint64_t due(const struct punch *p, const struct pair *pair, bool burst_o
         return at;
     if (at < p->pace_us)
         at = p->pace_us;
-    if (at < samples_hold(p) && !stun_addr_is_private(&pair->remote))
+    if (at < samples_hold(p) && pair_crosses_nat(pair))
         at = samples_hold(p);
     if (pair->sent == 0 && burst_over && at < p->pace_new_us)
         at = p->pace_new_us;
@@ -320,6 +325,7 @@ static bool output_answer(struct punch *p, struct punch_out *out, uint8_t *buffe
 bool punch_output(struct punch *p, uint64_t now_us, struct punch_out *out,
                   uint8_t buffer[static PUNCH_MAX_PACKET_BYTES])
 {
+    remotes_sweep(p);
     engine_advance(p, now_us);
     memset(out, 0, sizeof(*out));
     if (output_answer(p, out, buffer))

@@ -1,76 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Remote addresses, and the pairs of a socket and a remote address that are tried. */
+/* The pairs of a socket and a remote address that are tried. */
 #include <string.h>
 
 #include "punch/engine.h"
 
 static const uint64_t retry_us[RETRY_GAPS] = {20 * MS, 60 * MS, 140 * MS, 300 * MS};
-
-static bool is_ours(const struct punch *p, const struct stun_addr *addr)
-{
-    for (size_t i = 0; i < PUNCH_SEARCH_SOCKET; i++) {
-        if (p->sockets[i].open && stun_addr_equal(&p->sockets[i].local, addr))
-            return true;
-    }
-    return false;
-}
-
-struct remote *remote_find(struct punch *p, const struct stun_addr *addr)
-{
-    for (size_t i = 0; i < p->remote_count; i++) {
-        if (stun_addr_equal(&p->remotes[i].addr, addr))
-            return &p->remotes[i];
-    }
-    return NULL;
-}
-
-struct remote *remote_add(struct punch *p, enum punch_kind kind, const struct stun_addr *addr,
-                          bool attested)
-{
-    struct remote *r = remote_find(p, addr);
-
-    if (r == NULL) {
-        if (p->remote_count == PUNCH_MAX_CANDIDATES || !stun_addr_is_usable(addr) ||
-            is_ours(p, addr))
-            return NULL;
-        r = &p->remotes[p->remote_count++];
-        memset(r, 0, sizeof(*r));
-        r->addr = *addr;
-        r->kind = (uint8_t)kind;
-    } else if (r->kind == PUNCH_PEER_REFLEXIVE) {
-        r->kind = (uint8_t)kind;
-    }
-    r->attested = r->attested || attested;
-    return r;
-}
-
-bool remote_ip_attested(const struct punch *p, const struct stun_addr *addr)
-{
-    for (size_t i = 0; i < p->remote_count; i++) {
-        if (p->remotes[i].attested && stun_addr_same_ip(&p->remotes[i].addr, addr))
-            return true;
-    }
-    return false;
-}
-
-const struct remote *remote_public(const struct punch *p, uint8_t family)
-{
-    for (size_t i = 0; i < p->remote_count; i++) {
-        const struct remote *r = &p->remotes[i];
-
-        if (r->attested && r->addr.family == family && !stun_addr_is_private(&r->addr))
-            return r;
-    }
-    /* In a test network, and behind a carrier's NAT, the address that was attested is a private
-     * one. */
-    for (size_t i = 0; i < p->remote_count; i++) {
-        const struct remote *r = &p->remotes[i];
-
-        if (r->attested && r->addr.family == family)
-            return r;
-    }
-    return NULL;
-}
 
 uint16_t pair_find(const struct punch *p, unsigned socket, const struct stun_addr *remote)
 {
@@ -136,7 +70,9 @@ static bool reachable(const struct stun_addr *local, const struct stun_addr *rem
         return false;
     if (stun_addr_is_loopback(remote) && !stun_addr_is_loopback(local))
         return false;
-    return !stun_addr_is_link_local(remote) || stun_addr_is_link_local(local);
+    /* Of IPv6 it would also need a scope. */
+    return !stun_addr_is_link_local(remote) ||
+           (stun_addr_is_link_local(local) && remote->family == STUN_IPV4);
 }
 
 void pair_form(struct punch *p, unsigned socket, const struct remote *r)
@@ -159,6 +95,11 @@ void pair_form(struct punch *p, unsigned socket, const struct remote *r)
         pair_begin(p, &p->pairs[i], p->start_us);
 }
 
+bool pair_crosses_nat(const struct pair *pair)
+{
+    return pair->remote.family == STUN_IPV4 && !stun_addr_is_private(&pair->remote);
+}
+
 static unsigned rank(const struct pair *pair)
 {
     if (stun_addr_is_private(&pair->remote) || stun_addr_is_loopback(&pair->remote))
@@ -176,9 +117,12 @@ bool pair_better(const struct pair *a, const struct pair *b)
 
 void pair_begin(struct punch *p, struct pair *pair, uint64_t at_us)
 {
-    if (p->state == CONNECTED && (pair->proven || !pair_better(pair, &p->pairs[p->selected])))
+    /* With a path, what is as good as it may yet prove to be faster. */
+    if (p->state == CONNECTED && (pair->proven || rank(pair) > rank(&p->pairs[p->selected])))
         return;
     pair->tries = 0;
+    if (p->state == CONNECTED)
+        pair->tries_left = RETRY_GAPS;
     pair->next_us = at_us > p->now_us ? at_us : p->now_us;
 }
 
@@ -238,9 +182,16 @@ enum punch_technique pair_technique(const struct punch *p, const struct pair *pa
     return PUNCH_TECHNIQUE_NONE;
 }
 
+/* While the path is in doubt, only what was answered since then is better. */
+static bool is_fresh(const struct punch *p, uint16_t i)
+{
+    return i != p->selected && p->pairs[i].answered_us + SECOND > p->now_us;
+}
+
 /* The peer's nomination counts if it controls; else our own judgement. */
 static uint16_t best(const struct punch *p)
 {
+    bool doubted = p->state == CONNECTED && p->selected != NO_PAIR && p->life.doubted;
     uint16_t found = NO_PAIR;
 
     for (uint16_t i = 0; i < PUNCH_MAX_PAIRS && !p->controlling; i++) {
@@ -252,36 +203,43 @@ static uint16_t best(const struct punch *p)
     }
     if (found != NO_PAIR)
         return found;
-    if (p->selected != NO_PAIR && p->pairs[p->selected].proven)
+    if (p->selected != NO_PAIR && p->pairs[p->selected].proven && !doubted)
         found = p->selected;
     for (uint16_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         const struct pair *pair = &p->pairs[i];
 
-        if (pair->used && pair->proven && (found == NO_PAIR || pair_better(pair, &p->pairs[found])))
+        if (!pair->used || !pair->proven || (doubted && !is_fresh(p, i)))
+            continue;
+        if (found == NO_PAIR || pair_better(pair, &p->pairs[found]))
             found = i;
     }
-    return found;
+    return found != NO_PAIR ? found : p->selected;
+}
+
+void pair_event(struct punch *p, enum punch_event_kind kind, const struct pair *pair)
+{
+    struct punch_event *event = engine_event(p, kind);
+
+    if (event == NULL)
+        return;
+    event->pair.socket = pair->socket;
+    event->pair.remote = pair->remote;
+    event->technique = pair_technique(p, pair);
+    event->remote_kind = pair->kind;
+    event->rtt_us = pair->rtt_us;
 }
 
 void pair_select(struct punch *p)
 {
     uint16_t chosen = best(p);
     bool pending = false;
-    struct punch_event *event;
 
     if (chosen == NO_PAIR || chosen == p->selected)
         return;
     if (p->selected != NO_PAIR)
         p->pairs[p->selected].nominate = false;
     p->selected = chosen;
-    event = engine_event(p, PUNCH_EVENT_PATH);
-    if (event != NULL) {
-        event->pair.socket = p->pairs[chosen].socket;
-        event->pair.remote = p->pairs[chosen].remote;
-        event->technique = pair_technique(p, &p->pairs[chosen]);
-        event->remote_kind = p->pairs[chosen].kind;
-        event->rtt_us = p->pairs[chosen].rtt_us;
-    }
+    pair_event(p, PUNCH_EVENT_PATH, &p->pairs[chosen]);
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         struct pair *pair = &p->pairs[i];
 
@@ -297,5 +255,5 @@ void pair_select(struct punch *p)
         }
     }
     p->nominate_due_us = p->now_us + (pending ? NOMINATE_AFTER_US : 0);
-    consent_begin(p);
+    liveness_begin(p);
 }

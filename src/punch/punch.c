@@ -40,7 +40,7 @@ static bool copy_credential(char *to, size_t *bytes, const char *from)
     return true;
 }
 
-static void note(struct punch *p, enum punch_note_kind kind)
+void engine_note(struct punch *p, enum punch_note_kind kind)
 {
     struct punch_event *event = engine_event(p, PUNCH_EVENT_NOTE);
 
@@ -73,17 +73,20 @@ static enum punch_failure reason(const struct punch *p)
 
 static void fail(struct punch *p)
 {
-    struct punch_event *event = engine_event(p, PUNCH_EVENT_FAILED);
+    enum punch_failure failure = reason(p);
+    struct punch_event *event =
+        again_is_news(p, failure) ? engine_event(p, PUNCH_EVENT_FAILED) : NULL;
 
     p->state = FAILED;
     if (event != NULL) {
-        event->failure = reason(p);
-        event->error = event->failure == PUNCH_FAILURE_SEND ? p->last_error : 0;
+        event->failure = failure;
+        event->error = failure == PUNCH_FAILURE_SEND ? p->last_error : 0;
     }
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         p->pairs[i].next_us = NEVER;
         p->pairs[i].triggered = false;
     }
+    again_failed(p);
 }
 
 static void restart(struct punch *p)
@@ -105,6 +108,11 @@ static bool nothing_to_poison(const struct punch *p)
     return mine == PLAN_NEED_SAMPLES || mine == PLAN_NEED_LUCK || mine == PLAN_NEED_BLOCK;
 }
 
+bool engine_may_shout(const struct punch *p)
+{
+    return nothing_to_poison(p) || plan_harmless(&p->their_profile);
+}
+
 static void speak_up(struct punch *p)
 {
     bool was = p->loud;
@@ -121,14 +129,15 @@ void engine_advance(struct punch *p, uint64_t now_us)
     if (p->state == PUNCHING) {
         if (!p->asked_first && p->now_us >= p->silence_due_us && !p->heard_any) {
             p->asked_first = true;
-            note(p, PUNCH_NOTE_SEND_FIRST);
+            engine_note(p, PUNCH_NOTE_SEND_FIRST);
         }
         if (p->now_us >= p->start_us + ALONE_US && !p->loud)
             speak_up(p);
-        if (p->now_us >= p->deadline_us)
+        if (p->now_us >= p->deadline_us && !again_recovers(p))
             fail(p);
     }
-    consent_advance(p);
+    liveness_advance(p);
+    again_advance(p);
     if (p->state == CONNECTED && p->controlling && p->now_us >= p->nominate_due_us) {
         p->nominate_due_us = NEVER;
         p->pairs[p->selected].nominate = true;
@@ -151,19 +160,6 @@ struct punch_event *engine_event(struct punch *p, enum punch_event_kind kind)
     return event;
 }
 
-static void pair_event(struct punch *p, enum punch_event_kind kind, const struct pair *pair)
-{
-    struct punch_event *event = engine_event(p, kind);
-
-    if (event == NULL)
-        return;
-    event->pair.socket = pair->socket;
-    event->pair.remote = pair->remote;
-    event->technique = pair_technique(p, pair);
-    event->remote_kind = pair->kind;
-    event->rtt_us = pair->rtt_us;
-}
-
 bool engine_hopes(const struct punch *p)
 {
     return p->state == CONNECTED || (p->heard_any && p->now_us < p->hope_until_us);
@@ -173,8 +169,8 @@ bool engine_hopes(const struct punch *p)
  * only that one. */
 static bool hopeless(const struct punch *p, const struct pair *pair)
 {
-    return plan_varies(&p->profile) && !pair_planned(pair) &&
-           !stun_addr_is_private(&pair->remote) && p->their_profile.mapping != NAT_MAPPING_NONE &&
+    return plan_varies(&p->profile) && !pair_planned(pair) && pair_crosses_nat(pair) &&
+           p->their_profile.mapping != NAT_MAPPING_NONE &&
            p->their_profile.filtering == NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT;
 }
 
@@ -202,7 +198,7 @@ static void hope(struct punch *p, const struct pair *pair, bool first)
 static bool is_wanted(const struct punch *p, const struct pair *pair)
 {
     return p->state != CONNECTED || pair_better(pair, &p->pairs[p->selected]) ||
-           pair->nominated > 0 || p->consent_open;
+           pair->nominated > 0 || liveness_fears(p);
 }
 
 void engine_hear(struct punch *p, uint16_t index)
@@ -228,6 +224,7 @@ void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us)
     bool first = !pair->proven;
 
     pair->rtt_us = rtt_us;
+    pair->answered_us = p->now_us;
     pair->proven = true;
     if (first && p->budget != NULL)
         punch_budget_answered(p->budget, &pair->remote);
@@ -236,12 +233,13 @@ void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us)
         pair->triggered = false;
     }
     if (index == p->selected)
-        consent_answered(p);
+        liveness_answered(p);
     if (!first)
         return;
     pair_event(p, PUNCH_EVENT_PROVEN, pair);
     p->state = CONNECTED;
     p->connected_before = true;
+    again_connected(p);
     pair_select(p);
     search_stop(p);
 }
@@ -282,6 +280,7 @@ struct punch *punch_init(void *memory, const struct punch_config *config, uint64
     p->selected = NO_PAIR;
     p->first_sent_us = NEVER;
     p->nominate_due_us = NEVER;
+    again_init(p, config->recover_us);
     p->loud = nothing_to_poison(p);
     if (config->remote_ufrag != NULL && config->remote_password != NULL &&
         !punch_set_remote_credentials(p, now_us, config->remote_ufrag, config->remote_password))
@@ -341,26 +340,11 @@ void punch_remove_socket(struct punch *p, uint64_t now_us, unsigned socket)
         samples_socket_gone(p);
     lost = p->state == CONNECTED && p->pairs[p->selected].socket == socket;
     if (lost)
-        consent_lose(p);
+        again_lose(p);
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         if (p->pairs[i].used && p->pairs[i].socket == socket)
             memset(&p->pairs[i], 0, sizeof(p->pairs[i]));
     }
-}
-
-void punch_add_remote(struct punch *p, uint64_t now_us, enum punch_kind kind,
-                      const struct stun_addr *addr, bool attested)
-{
-    const struct remote *r;
-
-    engine_advance(p, now_us);
-    if (kind != PUNCH_HOST && kind != PUNCH_SERVER_REFLEXIVE && kind != PUNCH_PORT_MAPPED &&
-        kind != PUNCH_GATEWAY)
-        return;
-    r = remote_add(p, kind, addr, attested);
-    for (unsigned socket = 0; r != NULL && socket < PUNCH_SEARCH_SOCKET; socket++)
-        pair_form(p, socket, r);
-    forecast_advance(p);
 }
 
 void punch_set_remote_profile(struct punch *p, uint64_t now_us, const struct nat_profile *theirs)
@@ -369,6 +353,17 @@ void punch_set_remote_profile(struct punch *p, uint64_t now_us, const struct nat
     p->their_profile = *theirs;
     if (p->caller && plan_harmless(theirs))
         speak_up(p);
+    forecast_advance(p);
+}
+
+void punch_set_profile(struct punch *p, uint64_t now_us, const struct nat_profile *ours)
+{
+    engine_advance(p, now_us);
+    p->profile = *ours;
+    if (ours->opener_ttl != 0) {
+        p->opener_ttl = ours->opener_ttl;
+        p->opener_ttl_known = true;
+    }
     forecast_advance(p);
 }
 
@@ -391,17 +386,11 @@ static void start_early(struct punch *p)
         pair_begin(p, best, p->now_us);
 }
 
-void punch_start(struct punch *p, uint64_t now_us, uint64_t start_at_us)
+void engine_begin(struct punch *p, uint64_t start_us)
 {
-    engine_advance(p, now_us);
-    if (p->started)
-        return;
-    p->started = true;
-    p->start_us = start_at_us > p->now_us ? start_at_us : p->now_us;
+    p->start_us = start_us > p->now_us ? start_us : p->now_us;
     p->deadline_us = p->start_us + p->give_up_after_us;
     p->silence_due_us = p->start_us + PUNCH_SILENCE_US;
-    if (p->state == WAITING)
-        p->state = PUNCHING;
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         if (p->pairs[i].used && !p->pairs[i].heard)
             pair_begin(p, &p->pairs[i], p->start_us);
@@ -409,6 +398,17 @@ void punch_start(struct punch *p, uint64_t now_us, uint64_t start_at_us)
     if (p->start_us > p->now_us)
         start_early(p);
     forecast_advance(p);
+}
+
+void punch_start(struct punch *p, uint64_t now_us, uint64_t start_at_us)
+{
+    engine_advance(p, now_us);
+    if (p->started)
+        return;
+    p->started = true;
+    if (p->state == WAITING)
+        p->state = PUNCHING;
+    engine_begin(p, start_at_us);
 }
 
 void punch_note_input(struct punch *p, uint64_t now_us, const struct punch_note *n)
@@ -428,13 +428,18 @@ void punch_note_input(struct punch *p, uint64_t now_us, const struct punch_note 
         p->loud = true;
         restart(p);
         break;
+    case PUNCH_NOTE_AGAIN:
+        again_note(p);
+        break;
     }
 }
 
 uint64_t punch_next_timeout(const struct punch *p)
 {
-    uint64_t next = engine_earlier(engine_earlier(outbox_next(p), consent_next(p)),
+    uint64_t next = engine_earlier(engine_earlier(outbox_next(p), liveness_next(p)),
                                    engine_earlier(forecast_next(p), search_next(p)));
+
+    next = engine_earlier(next, again_next(p));
 
     if (p->state == PUNCHING) {
         next = engine_earlier(next, p->deadline_us);
@@ -452,6 +457,7 @@ uint64_t punch_next_timeout(const struct punch *p)
 
 void punch_handle_timeout(struct punch *p, uint64_t now_us)
 {
+    remotes_sweep(p);
     engine_advance(p, now_us);
 }
 

@@ -3,8 +3,17 @@
  * socket, allocator or random source: the caller brings memory, says what time it is, carries
  * datagrams in and out, and is asked for sockets by event.
  *
- *    WAITING --punch_start--> PUNCHING --own check answered--> CONNECTED --consent lost--> PUNCHING
- *                                 \__ deadline, nothing left to try __> FAILED
+ *    WAITING --punch_start--> PUNCHING --own check answered--> CONNECTED --path lost--> PUNCHING
+ *                              ^    \__ deadline, nothing left to try __> FAILED
+ *                              \_______ relay up: later, again and again ____/
+ *
+ * Each way into PUNCHING begins a round: everything from the beginning, on both sides (the note
+ * PUNCH_NOTE_AGAIN tells the other), with the roles of the dial.
+ *
+ * A path stays one while checks on it are answered: consent (RFC 7675) every 5 to 15 s, and at once
+ * when link packets go out and nothing comes back. A path that does not answer is in doubt after
+ * half a second to a second, and lost 1.5 to 2 s later; never later than 30 s after the last
+ * answer.
  *
  * Checks are ICE connectivity checks (RFC 8445, 7): any standard agent that has our credentials and
  * candidates can answer them. The order in which they leave (DESIGN: the opener order):
@@ -41,7 +50,7 @@
 #define PUNCH_MAX_PACKET_BYTES 256 /* no check of ours is larger */
 #define PUNCH_MAX_CREDENTIAL   256 /* RFC 8445, 5.3 */
 #define PUNCH_SILENCE_US       300000u
-#define PUNCH_WHY_BYTES        280
+#define PUNCH_WHY_BYTES        320
 #define PUNCH_DATA_SOCKET      0 /* the warm socket, whose public address the coordinates name */
 #define PUNCH_FRESH_SOCKET     1 /* for prediction and after silence, by PUNCH_EVENT_WANT_SOCKET */
 #define PUNCH_IPV6_SOCKET      2 /* the warm socket of IPv6 */
@@ -95,6 +104,7 @@ struct punch_config {
     bool no_search;     /* neither birthday nor block search, whatever the peer proposes */
     uint64_t note_rtt_us;        /* of the dial channel, to the peer and back; 0: unknown */
     uint64_t give_up_after_us;   /* from punch_start; 0 = 10 s */
+    uint64_t recover_us;         /* from the loss of a path until it counts as failed; 0 = 120 s */
     struct punch_budget *budget; /* shared by all dials of a host; outlives the engine */
     void (*random)(void *context, uint8_t *out, size_t bytes);
     void *random_context;
@@ -120,10 +130,23 @@ void punch_remove_socket(struct punch *p, uint64_t now_us, unsigned socket);
 void punch_add_remote(struct punch *p, uint64_t now_us, enum punch_kind kind,
                       const struct stun_addr *addr, bool attested);
 void punch_set_remote_profile(struct punch *p, uint64_t now_us, const struct nat_profile *theirs);
+/* Our own NAT, measured anew: another network, or more of the same one. */
+void punch_set_profile(struct punch *p, uint64_t now_us, const struct nat_profile *ours);
+/* The peer's addresses have changed: those that it has signalled and that no check of ours was
+ * answered from are dropped, unless they are added again before the next punch_input, punch_output
+ * or punch_handle_timeout. */
+void punch_new_candidates(struct punch *p, uint64_t now_us);
+/* The relay can, or can no longer, carry link packets. Down until told. */
+void punch_set_relay(struct punch *p, uint64_t now_us, bool up);
 
 /* Sending begins at start_at_us (callee: arrival of the dial + opener_due; caller: now). A check
  * that arrives earlier is answered all the same. */
 void punch_start(struct punch *p, uint64_t now_us, uint64_t start_at_us);
+
+/* Our addresses have changed, or there is another new chance: a new round here and, by a note, on
+ * the other side. A proven path stays until a better one is proven; it is checked at once, and lost
+ * if it does not answer. */
+void punch_again(struct punch *p, uint64_t now_us);
 
 /* ---- datagrams ---- */
 
@@ -153,21 +176,31 @@ void punch_sent(struct punch *p, uint64_t now_us, const struct punch_out *out, i
 uint64_t punch_next_timeout(const struct punch *p); /* UINT64_MAX: none */
 void punch_handle_timeout(struct punch *p, uint64_t now_us);
 
-/* Where a link packet goes now: one proven pair; before that up to PUNCH_MAX_ROUTES usable pairs
- * and, for the callee only once start_at has come, pairs of its first burst (never unattested
- * addresses that nobody has been heard from). 0: nowhere yet. Counts against the budget of such
+/* Where a link packet goes now: one proven pair, and also the relay if that pair is in doubt.
+ * Before that, and after the path was lost, up to three usable pairs or, for the callee only once
+ * start_at has come, pairs of its first burst (never unattested addresses that nobody has been
+ * heard from), and the relay if it is up; in FAILED the relay alone. The relay is the last one: its
+ * socket is PUNCH_RELAY, its remote all zero. 0: nowhere yet. Counts against the budget of unproven
  * pairs. */
 size_t punch_routes(struct punch *p, uint64_t now_us,
                     struct punch_pair routes[static PUNCH_MAX_ROUTES]);
 /* True if punch_routes would name a pair now; counts nothing. */
 bool punch_has_route(struct punch *p, uint64_t now_us);
-/* An authentic link packet arrived on a pair: consent is renewed as little as RFC 7675 allows (not
- * at all), but a proven pair that carries data needs no keepalive of its own. */
+/* A link packet has been sent by the routes of punch_routes. If nothing is heard from the path
+ * after it, the path is checked soon. */
+void punch_sent_link(struct punch *p, uint64_t now_us);
+/* An authentic link packet arrived on a pair, or by the relay (socket PUNCH_RELAY): a sign of life
+ * of that pair. It renews no consent (RFC 7675). */
 void punch_heard_link(struct punch *p, uint64_t now_us, const struct punch_pair *pair);
 
 /* ---- the dial channel: sealed and carried by the caller of this room ---- */
 
-enum punch_note_kind { PUNCH_NOTE_SAMPLES = 1, PUNCH_NOTE_PLAN = 2, PUNCH_NOTE_SEND_FIRST = 3 };
+enum punch_note_kind {
+    PUNCH_NOTE_SAMPLES = 1,
+    PUNCH_NOTE_PLAN = 2,
+    PUNCH_NOTE_SEND_FIRST = 3,
+    PUNCH_NOTE_AGAIN = 4, /* the sender has begun a new round */
+};
 
 struct punch_note {
     enum punch_note_kind kind;
@@ -197,14 +230,19 @@ enum punch_event_kind {
     PUNCH_EVENT_NONE = 0,
     PUNCH_EVENT_USABLE,      /* first authenticated check of the peer on pair */
     PUNCH_EVENT_PROVEN,      /* our own check on pair was answered: pair, technique, rtt_us */
-    PUNCH_EVENT_PATH,        /* link packets now go by pair (the first, or a better one) */
+    PUNCH_EVENT_PATH,        /* link packets now go by pair: the first, a better one, or the same
+                                one after a doubt */
     PUNCH_EVENT_WANT_SOCKET, /* open and bind socket_count from socket on, replacing older ones:
                                 punch_add_socket for each, or punch_remove_socket if there is none
                               */
     PUNCH_EVENT_DROP_SOCKET, /* close socket_count from socket on: they are no longer known */
     PUNCH_EVENT_NOTE,        /* seal and carry note to the peer */
-    PUNCH_EVENT_PATH_LOST,   /* consent expired; punching has begun again */
-    PUNCH_EVENT_FAILED,      /* failure, error; a late check of the peer can still revive it */
+    PUNCH_EVENT_PATH_LOST, /* it does not answer, or its socket is gone; punching has begun again */
+    PUNCH_EVENT_FAILED,    /* failure, error; a late check of the peer can still revive it, and
+                              with the relay up it is tried again later. Then once more only if
+                              the failure is another one */
+    PUNCH_EVENT_DOUBT,     /* pair, which carried link packets, does not answer: they go by the
+                              relay, too. PATH or PATH_LOST follows */
 };
 
 struct punch_event {
@@ -222,6 +260,13 @@ struct punch_event {
 bool punch_poll_event(struct punch *p, struct punch_event *event);
 
 bool punch_is_connected(const struct punch *p);
+/* What the engine knows about why it is not direct, for diagnose() of diagnose.h: the caller adds
+ * what it knows better (port_mapped, no_udp and behind_provider of our side). */
+struct diagnose_case;
+void punch_case(const struct punch *p, enum punch_failure failure, struct diagnose_case *out);
+/* What is planned for these two NATs (plan.h), for people. */
+#define PUNCH_PLAN_BYTES 480
+const char *punch_plan_text(const struct punch *p, char text[static PUNCH_PLAN_BYTES]);
 /* The failure with what is known of both NATs, for people. */
 const char *punch_why(const struct punch *p, enum punch_failure failure,
                       char text[static PUNCH_WHY_BYTES]);

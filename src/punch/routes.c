@@ -4,6 +4,7 @@
 
 #define RESERVE_TRIGGERED 2
 #define RESERVE_CHECKS    3 /* of what may go to an address that nobody vouches for */
+#define PAIRS             (PUNCH_MAX_ROUTES - 1) /* besides the relay */
 
 static bool chosen(const struct punch_pair *routes, size_t count, const struct pair *pair)
 {
@@ -14,12 +15,19 @@ static bool chosen(const struct punch_pair *routes, size_t count, const struct p
     return false;
 }
 
+/* A plain packet through the NATs would do harm, now or at all. */
+static bool is_held(const struct punch *p, const struct pair *pair)
+{
+    return pair_crosses_nat(pair) && (p->now_us < samples_hold(p) || outbox_futile(p));
+}
+
 static bool fits(const struct punch *p, const struct pair *pair, bool heard)
 {
     if (!pair->used || pair->link_copies >= UNPROVEN_LINK_COPIES)
         return false;
-    return heard ? pair->heard && outbox_vouched(p, pair, RESERVE_CHECKS)
-                 : pair->attested && !pair->heard && !pair_planned(pair);
+    if (heard)
+        return pair->heard && outbox_vouched(p, pair, RESERVE_CHECKS);
+    return pair->attested && !pair->heard && !pair_planned(pair) && !is_held(p, pair);
 }
 
 static struct pair *likeliest(struct punch *p, bool heard, const struct punch_pair *routes,
@@ -58,28 +66,18 @@ static unsigned burst_left(const struct punch *p)
 /* The callee's answer to the link's first flight goes out with the first burst, unheard. */
 static bool may_go_unheard(const struct punch *p)
 {
-    return !p->caller && p->state == PUNCHING && p->now_us >= p->start_us &&
-           p->now_us >= samples_hold(p) && !outbox_futile(p);
+    return !p->caller && p->state == PUNCHING && p->now_us >= p->start_us;
 }
 
-size_t punch_routes(struct punch *p, uint64_t now_us,
-                    struct punch_pair routes[static PUNCH_MAX_ROUTES])
+/* Copies to pairs that are not proven. */
+static size_t unproven(struct punch *p, struct punch_pair *routes)
 {
+    bool heard = likeliest(p, true, routes, 0) != NULL;
     size_t count = 0;
-    bool heard;
 
-    engine_advance(p, now_us);
-    if (p->state == CONNECTED) {
-        routes[0].socket = p->pairs[p->selected].socket;
-        routes[0].remote = p->pairs[p->selected].remote;
-        return 1;
-    }
-    if (p->state == FAILED)
-        return 0;
-    heard = likeliest(p, true, routes, 0) != NULL;
     if (!heard && !may_go_unheard(p))
         return 0;
-    while (count < PUNCH_MAX_ROUTES) {
+    while (count < PAIRS) {
         struct pair *pair = likeliest(p, heard, routes, count);
 
         if (pair == NULL)
@@ -98,11 +96,36 @@ size_t punch_routes(struct punch *p, uint64_t now_us,
     return count;
 }
 
+static bool relay_carries(const struct punch *p)
+{
+    return p->relay && p->started && (p->state != CONNECTED || p->life.doubted);
+}
+
+size_t punch_routes(struct punch *p, uint64_t now_us,
+                    struct punch_pair routes[static PUNCH_MAX_ROUTES])
+{
+    size_t count = 0;
+
+    engine_advance(p, now_us);
+    if (p->state == CONNECTED) {
+        routes[0].socket = p->pairs[p->selected].socket;
+        routes[0].remote = p->pairs[p->selected].remote;
+        count = 1;
+    } else if (p->state != FAILED) {
+        count = unproven(p, routes);
+    }
+    if (relay_carries(p))
+        routes[count++] = (struct punch_pair){.socket = PUNCH_RELAY};
+    return count;
+}
+
 bool punch_has_route(struct punch *p, uint64_t now_us)
 {
     engine_advance(p, now_us);
-    if (p->state == CONNECTED || p->state == FAILED)
-        return p->state == CONNECTED;
+    if (p->state == CONNECTED || relay_carries(p))
+        return true;
+    if (p->state == FAILED)
+        return false;
     if (likeliest(p, true, NULL, 0) != NULL)
         return true;
     return may_go_unheard(p) && !outbox_blocked(p, RESERVE_TRIGGERED + burst_left(p)) &&

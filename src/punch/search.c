@@ -201,6 +201,12 @@ void search_stop(struct punch *p)
     drop(p);
 }
 
+void search_cancel(struct punch *p)
+{
+    over(p, true);
+    drop(p);
+}
+
 static void want(struct punch *p)
 {
     struct search *s = &p->search;

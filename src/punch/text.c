@@ -1,68 +1,64 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the engine has to say to people. */
 #include <stdio.h>
+#include <string.h>
 
+#include "punch/diagnose.h"
 #include "punch/engine.h"
 
-const char *punch_failure_text(enum punch_failure failure)
+const char *punch_plan_text(const struct punch *p, char text[static PUNCH_PLAN_BYTES])
 {
-    switch (failure) {
-    case PUNCH_FAILURE_NONE:
-        return "no failure";
-    case PUNCH_FAILURE_NO_CANDIDATES:
-        return "the peer gave no address that could be tried";
-    case PUNCH_FAILURE_LINK_DOWN:
-        return "no bounce server answered us, and neither did the peer: this network seems to let "
-               "no UDP out";
-    case PUNCH_FAILURE_SEND:
-        return "the system refused to send every packet";
-    case PUNCH_FAILURE_NO_ANSWER:
-        return "every address of the peer was tried, and nothing ever came back";
-    case PUNCH_FAILURE_ONE_WAY:
-        return "the peer's packets arrive here, but ours do not arrive there";
-    case PUNCH_FAILURE_UNPREDICTABLE:
-        return "a NAT on the way gives every destination another port that cannot be predicted";
-    case PUNCH_FAILURE_CONSENT_LOST:
-        return "the path went silent for 30 s and could not be opened again";
+    const struct forecast *f = &p->forecast;
+    struct plan_side mine = {.profile = p->profile, .public_addr = p->profile.public_addr};
+    struct plan_side theirs = {.profile = p->their_profile,
+                               .public_addr = p->their_profile.public_addr};
+    struct plan plan;
+
+    mine.samples = f->mine;
+    theirs.samples = f->theirs;
+    plan_make(&mine, &theirs, &plan);
+    return plan_text(&plan, text);
+}
+
+void punch_case(const struct punch *p, enum punch_failure failure, struct diagnose_case *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->failure = failure;
+    out->error = p->last_error;
+    out->mine.profile = p->profile;
+    out->mine.known = true;
+    out->mine.no_udp = p->profile.endpoints_seen == 0 && p->bounce_count > 0;
+    out->mine.ipv6 = p->sockets[PUNCH_IPV6_SOCKET].open;
+    out->theirs.profile = p->their_profile;
+    for (size_t i = 0; i < p->remote_count; i++) {
+        const struct remote *r = &p->remotes[i];
+
+        if (r->gone || r->kind == PUNCH_PEER_REFLEXIVE)
+            continue;
+        out->theirs.known = true;
+        out->theirs.port_mapped = out->theirs.port_mapped || r->kind == PUNCH_PORT_MAPPED;
+        out->theirs.ipv6 =
+            out->theirs.ipv6 || (r->addr.family == STUN_IPV6 && !stun_addr_is_private(&r->addr));
+        out->same_public_address =
+            out->same_public_address || (p->profile.mapping != NAT_MAPPING_NONE &&
+                                         stun_addr_same_ip(&r->addr, &p->profile.public_addr));
     }
-    return "unknown failure";
+    out->theirs.no_udp = out->theirs.known && p->their_profile.endpoints_seen == 0 &&
+                         remote_public(p, STUN_IPV4) == NULL && remote_public(p, STUN_IPV6) == NULL;
+    out->searched = p->search.role != SEARCH_NONE && p->search.gated;
+    out->no_search = p->no_search;
 }
 
 const char *punch_why(const struct punch *p, enum punch_failure failure,
                       char text[static PUNCH_WHY_BYTES])
 {
-    char mine[PLAN_NEED_TEXT_BYTES], theirs[PLAN_NEED_TEXT_BYTES];
+    struct diagnose_case c;
+    struct diagnosis d;
 
-    if (failure == PUNCH_FAILURE_UNPREDICTABLE)
-        snprintf(text, PUNCH_WHY_BYTES, "our NAT %s, the peer's %s",
-                 plan_need_text(&p->profile, mine), plan_need_text(&p->their_profile, theirs));
-    else
-        snprintf(text, PUNCH_WHY_BYTES, "%s", punch_failure_text(failure));
+    punch_case(p, failure, &c);
+    diagnose(&c, &d);
+    snprintf(text, PUNCH_WHY_BYTES, "%s", d.reason);
     return text;
-}
-
-const char *punch_failure_remedy(enum punch_failure failure)
-{
-    switch (failure) {
-    case PUNCH_FAILURE_LINK_DOWN:
-        return "allow outgoing UDP in the firewall of this network, or use a relay";
-    case PUNCH_FAILURE_SEND:
-        return "check the network connection, the routes and the local firewall of this host";
-    case PUNCH_FAILURE_NO_ANSWER:
-        return "check that UDP is allowed at the peer's side; a port mapping on either router "
-               "helps";
-    case PUNCH_FAILURE_ONE_WAY:
-        return "check the firewalls: one of them lets UDP through in one direction only";
-    case PUNCH_FAILURE_UNPREDICTABLE:
-        return "map a UDP port on either router (UPnP, NAT-PMP, PCP or by hand), or use IPv6 on "
-               "both "
-               "sides";
-    case PUNCH_FAILURE_NONE:
-    case PUNCH_FAILURE_NO_CANDIDATES:
-    case PUNCH_FAILURE_CONSENT_LOST:
-        break;
-    }
-    return "";
 }
 
 const char *punch_technique_text(enum punch_technique t)

@@ -237,6 +237,9 @@ static void on_event(struct net *n, int h, const struct punch_event *e)
     case PUNCH_EVENT_PATH_LOST:
         host->lost_us = n->now_us;
         break;
+    case PUNCH_EVENT_DOUBT:
+        host->doubt_us = n->now_us;
+        break;
     case PUNCH_EVENT_FAILED:
         host->failed_us = n->now_us;
         host->failed = *e;
@@ -497,7 +500,7 @@ void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee,
         host->has_socket[0] = true;
         host->socket_at[host->local[0].port] = 1;
         host->usable_us = host->proven_us = host->path_us = host->failed_us = host->lost_us =
-            host->link_us = host->first_plain_us = UINT64_MAX;
+            host->doubt_us = host->link_us = host->first_plain_us = UINT64_MAX;
     }
 }
 

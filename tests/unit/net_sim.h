@@ -30,7 +30,7 @@ struct net_host {
     int refuse;                   /* errno of every send */
 
     /* what happened; times are UINT64_MAX until then */
-    uint64_t usable_us, proven_us, path_us, failed_us, lost_us, link_us;
+    uint64_t usable_us, proven_us, path_us, failed_us, lost_us, doubt_us, link_us;
     struct punch_event usable, proven, path, failed;
     unsigned asked_first, plans, samples, wants;
     unsigned sockets, most_sockets;           /* of searches */
