@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Waiting with an end: every wait of the thread ends at its deadline, or at once when told to. */
+#ifndef PORTMAP_PATIENCE_H
+#define PORTMAP_PATIENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct patience {
+    uint64_t deadline_us; /* on the clock of patience_now_us */
+    int stop_fd;          /* readable: give up at once; -1: nobody can */
+};
+
+enum patience_end { PATIENCE_READY, PATIENCE_OVER, PATIENCE_STOPPED };
+
+/* Goes on while the machine sleeps, as the router's clock does. */
+uint64_t patience_now_us(void);
+
+/* The same, but at most `ms` from now. */
+struct patience patience_within(const struct patience *p, unsigned int ms);
+
+/* Until fd (-1: none) has one of the poll `events`. Never waits after `sooner_us` either (0: no
+ * such). */
+enum patience_end patience_wait(const struct patience *p, int fd, short events, uint64_t sooner_us);
+
+#endif
