@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* eyelet-lab-peer: one dial in a lab, from cold programs to what came of it.
  *   eyelet-lab-peer id KEY_FILE                                   prints its ID
- *   eyelet-lab-peer echo KEY_FILE MEDIATOR KNOWN_MEDIATORS        says "ready", answers anyone
- *   eyelet-lab-peer call KEY_FILE MEDIATOR KNOWN_MEDIATORS PEER WARM_MS LIMIT_MS
- * The caller registers, waits WARM_MS, dials, sends a byte, and goes on until it has both the echo
- * and a direct path, or LIMIT_MS are over. It prints one line of JSON: "result" (direct, relayed,
- * failed), "ms" (to the first direct path, or to the echo if there is none), "echo_ms", ... */
+ *   eyelet-lab-peer [POLICY] echo KEY_FILE MEDIATOR KNOWN_MEDIATORS
+ *   eyelet-lab-peer [POLICY] call KEY_FILE MEDIATOR KNOWN_MEDIATORS PEER WARM_MS LIMIT_MS
+ * POLICY is --direct-only or --relay-only; without it any path may carry. The callee says "ready"
+ * and answers anyone. The caller says "registered", waits WARM_MS, dials, sends a byte, and goes on
+ * until it has both the echo and a direct path (with --relay-only the echo), or LIMIT_MS are over.
+ * It prints one line of JSON: "result" (direct, relayed, failed), "ms" (to the first direct path,
+ * or to the echo if there is none), "echo_ms", ... */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,19 +150,23 @@ static void wait_for(eyelet_endpoint *ep, double ms)
         eyelet_wait(ep, (int)(end - now_ms()) + 1, &event);
 }
 
-static int call(eyelet_endpoint *ep, const char *peer_text, double warm_ms, double limit_ms)
+static int call(eyelet_endpoint *ep, enum eyelet_policy policy, char **argv)
 {
     struct call c = {.ep = ep, .stream = -1};
+    double warm_ms = atof(argv[1]), limit_ms = atof(argv[2]);
+    bool relay_only = policy == EYELET_RELAY_ONLY;
     eyelet_id peer;
-    if (eyelet_id_parse(peer_text, &peer) < 0 || !wait_registered(ep))
+    if (eyelet_id_parse(argv[0], &peer) < 0 || !wait_registered(ep))
         return 1;
+    puts("registered");
+    fflush(stdout);
     wait_for(ep, warm_ms);
     c.begun_ms = now_ms();
     int error = eyelet_dial(ep, &peer, NULL, &c.conn);
     if (error < 0)
         return fail(ep, "cannot dial", error);
     for (double left; (left = c.begun_ms + limit_ms - now_ms()) > 0 && !c.closed &&
-                      (c.direct_ms == 0 || c.echo_ms == 0);) {
+                      (c.echo_ms == 0 || (c.direct_ms == 0 && !relay_only));) {
         eyelet_event event;
         if (eyelet_wait(ep, (int)left + 1, &event) == EYELET_OK)
             on_event(&c, &event);
@@ -189,17 +195,30 @@ static int print_id(const char *path)
     return 0;
 }
 
+static enum eyelet_policy policy_of(const char *word)
+{
+    return strcmp(word, "--direct-only") == 0  ? EYELET_DIRECT_ONLY
+           : strcmp(word, "--relay-only") == 0 ? EYELET_RELAY_ONLY
+                                               : EYELET_ANY_PATH;
+}
+
 int main(int argc, char **argv)
 {
+    enum eyelet_policy policy = argc > 1 ? policy_of(argv[1]) : EYELET_ANY_PATH;
+    if (policy != EYELET_ANY_PATH) {
+        argc--;
+        argv++;
+    }
     if (argc == 3 && strcmp(argv[1], "id") == 0)
         return print_id(argv[2]);
     bool serving = argc == 5 && strcmp(argv[1], "echo") == 0;
     if (!serving && !(argc == 8 && strcmp(argv[1], "call") == 0)) {
         fprintf(stderr,
                 "usage: eyelet-lab-peer id KEY_FILE\n"
-                "       eyelet-lab-peer echo KEY_FILE MEDIATOR KNOWN_MEDIATORS\n"
-                "       eyelet-lab-peer call KEY_FILE MEDIATOR KNOWN_MEDIATORS PEER WARM_MS "
-                "LIMIT_MS\n");
+                "       eyelet-lab-peer [POLICY] echo KEY_FILE MEDIATOR KNOWN_MEDIATORS\n"
+                "       eyelet-lab-peer [POLICY] call KEY_FILE MEDIATOR KNOWN_MEDIATORS PEER "
+                "WARM_MS LIMIT_MS\n"
+                "POLICY is --direct-only or --relay-only.\n");
         return 2;
     }
     double start = now_ms();
@@ -208,14 +227,15 @@ int main(int argc, char **argv)
                             .mediator = argv[3],
                             .known_mediators = argv[4],
                             .log = log_line,
-                            .log_context = &start};
+                            .log_context = &start,
+                            .policy = policy};
     eyelet_endpoint *ep;
     int error = eyelet_open(&ep, &config);
     if (error < 0) {
         fprintf(stderr, "eyelet-lab-peer: %s\n", eyelet_strerror(error));
         return 1;
     }
-    int status = serving ? serve(ep) : call(ep, argv[5], atof(argv[6]), atof(argv[7]));
+    int status = serving ? serve(ep) : call(ep, policy, argv + 5);
     eyelet_close(ep);
     return status;
 }
