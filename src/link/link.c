@@ -20,6 +20,8 @@
 /* How close to its idle end a link may be brought by leaping over a timer. */
 #define LEAP_MARGIN ((ngtcp2_duration)5 * NGTCP2_SECONDS)
 
+#define KEEP_ALIVE_MOST ((ngtcp2_duration)20 * NGTCP2_SECONDS)
+
 /* The one path that ngtcp2 knows (addresses of RFC 5737). Which real one it is changes under it. */
 static ngtcp2_path virtual_path(void)
 {
@@ -31,6 +33,13 @@ static ngtcp2_path virtual_path(void)
         .local = {.addr = (ngtcp2_sockaddr *)(uintptr_t)&near_end, .addrlen = sizeof(near_end)},
         .remote = {.addr = (ngtcp2_sockaddr *)(uintptr_t)&far_end, .addrlen = sizeof(far_end)},
     };
+}
+
+/* Whoever has nothing to say must not end for that: only who is not there any more. */
+static ngtcp2_duration keep_alive(const struct link *link)
+{
+    ngtcp2_duration third = link->idle_timeout / 3;
+    return third < KEEP_ALIVE_MOST ? third : KEEP_ALIVE_MOST;
 }
 
 static ngtcp2_settings settings_of(struct link *link, const struct link_config *config)
@@ -104,6 +113,7 @@ static int start_client(struct link *link, const struct link_config *config)
     }
     link_own_cid(link, &scid);
     ngtcp2_conn_set_tls_native_handle(link->conn, link->session);
+    ngtcp2_conn_set_keep_alive_timeout(link->conn, keep_alive(link));
     return LINK_OK;
 }
 
@@ -125,6 +135,7 @@ static int start_server(struct link *link, const struct link_config *config,
     }
     link_own_cid(link, &scid);
     ngtcp2_conn_set_tls_native_handle(link->conn, link->session);
+    ngtcp2_conn_set_keep_alive_timeout(link->conn, keep_alive(link));
     return LINK_OK;
 }
 

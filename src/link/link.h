@@ -53,7 +53,7 @@ struct link_config {
         credentials;          /* rawkey_credentials of ourselves; outlives the link */
     struct identity_id peer;  /* whom we must find at the other end */
     uint64_t initial_rtt_us;  /* from the known round trips; 0 = 100 ms */
-    uint64_t idle_timeout_us; /* 0 = 60 s */
+    uint64_t idle_timeout_us; /* nothing heard, not even answers to keep-alives; 0 = 60 s */
     const uint8_t *token; /* same on both sides: lifts the anti-amplification limit, because the */
     size_t token_bytes;   /* dial has already proven the caller (16..64 bytes) */
     void (*random)(void *context, uint8_t *out, size_t bytes);

@@ -32,6 +32,7 @@ static struct link_config link_settings(const struct eyelet_conn *conn, uint64_t
     return (struct link_config){.credentials = conn->ep->session.credentials,
                                 .peer = conn->peer,
                                 .initial_rtt_us = initial_rtt_us,
+                                .idle_timeout_us = conn->ep->patience_us,
                                 .token = conn->keys.link_token,
                                 .token_bytes = DIAL_TOKEN_BYTES,
                                 .random = identity_random};
@@ -72,6 +73,7 @@ static bool prepare_offer(struct eyelet_conn *conn, uint64_t now_us)
     conn->offer.caller = ep->self.id;
     conn->offer.callee = conn->peer;
     conn->offer.timestamp_us = unix_us;
+    conn->offer.is_probe = conn->probe;
     identity_random(NULL, conn->offer.dial_id, sizeof conn->offer.dial_id);
     identity_random(NULL, conn->offer.secret, sizeof conn->offer.secret);
     conn->offer.flight_bytes = 0;
@@ -100,13 +102,15 @@ static void send_get_peer(struct eyelet_conn *conn)
     g->peer_id.size = IDENTITY_ID_BYTES;
     memcpy(g->peer_id.bytes, conn->peer.bytes, IDENTITY_ID_BYTES);
     g->has_coordinates = true;
-    session_coordinates(ep, conn->bare ? SESSION_BARE : PUNCH_DATA_SOCKET, &g->coordinates);
+    conn_coordinates(conn, &g->coordinates);
+    g->no_relay = conn->bare || conn->policy == EYELET_DIRECT_ONLY;
     if (conn->bare) {
         conn_claim_bare(conn);
     }
     int sent = session_send(ep, &msg);
     if (sent == EYELET_OK) {
         conn->state = CONN_CALLING;
+        conn_tell(conn, "dial", "the call is on its way to the mediator");
         conn_sample_early(conn, endpoint_now_us());
     } else if (sent == EYELET_ERR_LIMIT) {
         conn_fail(conn, EYELET_ERR_LIMIT, "too much is waiting for the mediator: call again later");
@@ -124,12 +128,44 @@ int calls_dial(struct eyelet_conn *conn, uint64_t now_us)
     return EYELET_OK;
 }
 
+void calls_resume(struct eyelet_conn *conn)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_resume_tag};
+    wire_Resume *r = &msg.body.resume;
+    r->dial_id.size = WIRE_DIAL_ID_BYTES;
+    memcpy(r->dial_id.bytes, conn->offer.dial_id, WIRE_DIAL_ID_BYTES);
+    r->peer_id.size = IDENTITY_ID_BYTES;
+    memcpy(r->peer_id.bytes, conn->peer.bytes, IDENTITY_ID_BYTES);
+    r->no_relay = conn->bare || conn->policy == EYELET_DIRECT_ONLY;
+    (void)session_send(conn->ep, &msg);
+}
+
+static void send_dial_end(struct eyelet_conn *conn)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_dial_end_tag};
+    msg.body.dial_end.dial_id.size = WIRE_DIAL_ID_BYTES;
+    memcpy(msg.body.dial_end.dial_id.bytes, conn->offer.dial_id, WIRE_DIAL_ID_BYTES);
+    (void)session_send(conn->ep, &msg);
+}
+
+void calls_end(struct eyelet_conn *conn)
+{
+    bool over = conn->reported == wire_Outcome_OUTCOME_FAILED ||
+                conn->reported == wire_Outcome_OUTCOME_REFUSED;
+    if (conn->punch != NULL && conn->state >= CONN_PUNCHING && !over) {
+        send_dial_end(conn);
+    }
+}
+
 /* A dial that nobody has answered is made anew after a new session: mediator and callee would take
- * the same one for a replay. */
+ * the same one for a replay. What lives goes on as it is, and is made known again. */
 void calls_session_up(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        if (c->state == CONN_CALLING) {
+        c->relay_open = false; /* its tag died with the session */
+        if (c->punch != NULL && (c->state == CONN_PUNCHING || c->state == CONN_OPEN)) {
+            calls_resume(c);
+        } else if (c->state == CONN_CALLING) {
             conn_reset(c);
             c->state = CONN_NEW;
             if (!prepare_offer(c, now_us)) {
@@ -191,11 +227,10 @@ void calls_give_up(struct eyelet_conn *conn)
     }
 }
 
-/* The bare socket's addresses are not in what the mediator has cached: they follow at once. */
-static void send_bare_candidates(struct eyelet_conn *conn)
+void calls_send_candidates(struct eyelet_conn *conn)
 {
     wire_Note note = {.which_body = wire_Note_candidates_tag};
-    session_coordinates(conn->ep, SESSION_BARE, &note.body.candidates);
+    conn_coordinates(conn, &note.body.candidates);
     calls_send_note(conn, &note);
 }
 
@@ -216,7 +251,8 @@ static bool is_allowed(const struct eyelet_endpoint *ep, const struct identity_i
 static struct eyelet_conn *crossing_dial(struct eyelet_endpoint *ep, const struct identity_id *who)
 {
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        if (c->caller && !c->incoming && c->state < CONN_OPEN && identity_equal(&c->peer, who)) {
+        if (c->caller && !c->incoming && !c->probe && c->state < CONN_OPEN &&
+            identity_equal(&c->peer, who)) {
             return c;
         }
     }
@@ -230,6 +266,17 @@ static uint64_t opener_due_us(const struct eyelet_conn *conn, const wire_PeerCoo
     return conn->bare && note_us > msg->opener_due_us ? note_us : msg->opener_due_us;
 }
 
+static void take_relay(struct eyelet_conn *conn, const uint8_t *tag, size_t tag_bytes,
+                       const char *refusal)
+{
+    conn->relay_open =
+        tag_bytes == sizeof conn->relay_tag && conn->policy != EYELET_DIRECT_ONLY && !conn->bare;
+    if (conn->relay_open) {
+        memcpy(conn->relay_tag, tag, sizeof conn->relay_tag);
+    }
+    snprintf(conn->relay_refusal, sizeof conn->relay_refusal, "%s", refusal);
+}
+
 static bool begin_callee(struct eyelet_conn *conn, uint64_t now_us, const wire_PeerCoord *msg)
 {
     if (dial_derive(&conn->offer, &conn->keys) != DIAL_OK) {
@@ -238,6 +285,7 @@ static bool begin_callee(struct eyelet_conn *conn, uint64_t now_us, const wire_P
     key_notes(conn);
     conn->caller = false;
     conn->bare = conn->offer.flight_bytes == 0;
+    conn->probe = conn->offer.is_probe;
     if (!conn->bare) {
         struct link_config config = link_settings(conn, msg->path_rtt_us);
         if (link_accept(&conn->link, &config, conn->offer.flight, conn->offer.flight_bytes,
@@ -247,14 +295,20 @@ static bool begin_callee(struct eyelet_conn *conn, uint64_t now_us, const wire_P
         }
     }
     if (conn->bare) {
-        send_bare_candidates(conn);
+        /* The bare socket's addresses are not in what the mediator has cached. */
+        calls_send_candidates(conn);
         conn_claim_bare(conn);
     }
     conn->note_rtt_us = msg->path_rtt_us;
     if (conn_start_punch(conn, now_us) != EYELET_OK) {
         return false;
     }
+    take_relay(conn, &msg->relay_tag.bytes[0], msg->relay_tag.size, msg->relay_refusal);
     conn_add_candidates(conn, now_us, &msg->coordinates);
+    conn->same_public_address = msg->same_public_address;
+    conn_tell(conn, "dial", "the call has come%s", conn->probe ? ", to measure the path" : "");
+    conn_tell_plan(conn);
+    conn_relay_changed(conn, now_us);
     punch_start(conn->punch, now_us, now_us + opener_due_us(conn, msg));
     return true;
 }
@@ -298,13 +352,23 @@ static void refuse_stale(struct eyelet_endpoint *ep, uint64_t now_us,
     conn_destroy(conn);
 }
 
+static unsigned echoes(const struct eyelet_endpoint *ep)
+{
+    unsigned count = 0;
+    for (const struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        count += conn_is_echo(c);
+    }
+    return count;
+}
+
 static void incoming_call(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoord *msg)
 {
     struct dial_offer offer;
     struct identity_id who;
     memcpy(who.bytes, msg->peer_id.bytes, sizeof who.bytes);
     struct eyelet_conn *ours = crossing_dial(ep, &who);
-    if (ours == NULL && !is_allowed(ep, &who)) {
+    bool allowed = is_allowed(ep, &who);
+    if (ours == NULL && !allowed) {
         return; /* the mediator answers for us: no such peer */
     }
     int error = dial_unseal(&ep->self, msg->dial_id.bytes, &who, msg->sealed.bytes,
@@ -312,6 +376,13 @@ static void incoming_call(struct eyelet_endpoint *ep, uint64_t now_us, const wir
     if (error != DIAL_OK) {
         endpoint_log(ep, EYELET_LOG_WARN, "a call was dropped: %s", dial_strerror(error));
         return;
+    }
+    if (offer.is_probe) { /* crosses nothing */
+        ours = NULL;
+        if (!allowed || echoes(ep) == CONN_MAX_PROBES) {
+            gnutls_memset(&offer, 0, sizeof offer);
+            return;
+        }
     }
     if (ours != NULL && ours->state <= CONN_PUNCHING &&
         memcmp(ep->self.id.bytes, who.bytes, sizeof who.bytes) < 0) {
@@ -342,7 +413,7 @@ static void incoming_call(struct eyelet_endpoint *ep, uint64_t now_us, const wir
             conn->incoming = true;
             conn->offer = offer;
             if (begin_callee(conn, now_us, msg)) {
-                conn->news |= CONN_NEWS_INCOMING;
+                conn->news |= conn->probe ? 0 : CONN_NEWS_INCOMING;
             } else {
                 refuse(conn, wire_RefuseReason_REFUSE_BUSY, "the call could not be taken");
                 conn_destroy(conn);
@@ -365,10 +436,19 @@ void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Pe
     free(conn->held); /* our dial has been answered: it survives */
     conn->held = NULL;
     conn->note_rtt_us = msg->path_rtt_us;
+    take_relay(conn, msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal);
+    if (conn->policy == EYELET_RELAY_ONLY && !conn->relay_open) {
+        conn_fail(conn, EYELET_ERR_RELAY, "the mediator does not relay this call: %s",
+                  msg->relay_refusal[0] != '\0' ? msg->relay_refusal : "it has no relay");
+        return;
+    }
     if (conn_start_punch(conn, now_us) != EYELET_OK) {
         conn_fail(conn, EYELET_ERR_MEMORY, "out of memory for punching");
         return;
     }
+    conn->same_public_address = msg->same_public_address;
+    conn_tell(conn, "answer", "the mediator has told both sides of each other%s",
+              conn->relay_open ? ", and relays" : "");
     if (conn->bare) {
         struct nat_profile theirs;
         wire_to_profile(&msg->coordinates.profile, &theirs);
@@ -376,7 +456,37 @@ void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Pe
     } else {
         conn_add_candidates(conn, now_us, &msg->coordinates);
     }
+    conn_tell_plan(conn);
+    conn_relay_changed(conn, now_us);
     punch_start(conn->punch, now_us, now_us);
+}
+
+void calls_resumed(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Resumed *msg)
+{
+    struct eyelet_conn *conn = find_dial(ep, msg->dial_id.bytes);
+    if (conn == NULL || conn->punch == NULL || conn->state < CONN_PUNCHING ||
+        memcmp(conn->peer.bytes, msg->peer_id.bytes, IDENTITY_ID_BYTES) != 0) {
+        return;
+    }
+    if (!msg->both) {
+        calls_resume(conn);
+        return;
+    }
+    bool lived_on = conn->relay_open && msg->relay_tag.size == sizeof conn->relay_tag &&
+                    memcmp(conn->relay_tag, msg->relay_tag.bytes, sizeof conn->relay_tag) == 0;
+    take_relay(conn, msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal);
+    conn_relay_changed(conn, now_us);
+    if (conn->carrier != CONN_DIRECT) {
+        conn_leap(conn, now_us); /* the peer may have been away */
+    }
+    if (!conn->bare && msg->has_coordinates) {
+        punch_new_candidates(conn->punch, now_us);
+        conn_add_candidates(conn, now_us, &msg->coordinates);
+    }
+    if (lived_on || !conn->has_path) { /* a path that works does not mind a mediator's death */
+        conn_tell(conn, "again", "introduced to each other again: punching");
+        punch_again(conn->punch, now_us);
+    }
 }
 
 static void refused(struct eyelet_conn *conn, const wire_Refuse *r)
@@ -410,12 +520,21 @@ void calls_note(struct eyelet_endpoint *ep, uint64_t now_us, const wire_DialNote
         if (conn->state < CONN_OPEN) {
             refused(conn, &note.body.refuse);
         }
-    } else if (conn->punch != NULL && note.which_body == wire_Note_candidates_tag) {
+    } else if (conn->punch != NULL && note.which_body == wire_Note_candidates_tag &&
+               conn->policy != EYELET_RELAY_ONLY) {
         for (pb_size_t i = 0; i < note.body.candidates.candidates_count; i++) {
             note.body.candidates.candidates[i].attested = false; /* the peer's word alone */
         }
         conn_add_candidates(conn, now_us, &note.body.candidates);
-    } else if (conn->punch != NULL && notes_from_wire(&note, &for_engine)) {
+    } else if (conn->punch != NULL && conn->policy != EYELET_RELAY_ONLY &&
+               notes_from_wire(&note, &for_engine)) {
+        if (for_engine.kind == PUNCH_NOTE_AGAIN) {
+            conn_tell(conn, "again", "the peer wants to punch again");
+            calls_send_candidates(conn);
+        } else if (for_engine.kind == PUNCH_NOTE_PLAN) {
+            conn_tell(conn, "plan", "the peer has planned: %s",
+                      punch_technique_text(for_engine.plan.technique));
+        }
         punch_note_input(conn->punch, now_us, &for_engine);
     }
 }

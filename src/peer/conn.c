@@ -17,9 +17,12 @@ struct eyelet_conn *conn_new(struct eyelet_endpoint *ep, const struct identity_i
     conn->ep = ep;
     conn->peer = *peer;
     conn->began_us = now_us;
+    conn->policy = ep->policy;
+    conn->story = story_new();
+    conn->stranded_us = UINT64_MAX;
     conn->timeout_us = ep->dial_timeout_us;
     conn->timeout_at_us = now_us + conn->timeout_us;
-    conn->bare_ready_us = conn->goodbye_us = conn->probe.next_us = UINT64_MAX;
+    conn->bare_ready_us = conn->goodbye_us = conn->size.next_us = UINT64_MAX;
     conn->datagram_bytes = LINK_MIN_DATAGRAM_BYTES;
     conn->main_stream = -1;
     struct eyelet_conn **end = &ep->conns;
@@ -41,6 +44,12 @@ struct udp_socket *conn_socket(const struct eyelet_conn *conn, unsigned index)
                : NULL;
 }
 
+/* The endpoint's: all its links use them. */
+static bool is_shared(const struct eyelet_endpoint *ep, const struct udp_socket *s)
+{
+    return s == &ep->warm[PUNCH_DATA_SOCKET] || s == &ep->warm[SESSION_IPV6];
+}
+
 bool conn_set_socket(struct eyelet_conn *conn, unsigned index, struct udp_socket *s)
 {
     if (index >= PUNCH_SEARCH_SOCKET && conn->search_sockets == NULL) {
@@ -54,7 +63,7 @@ bool conn_set_socket(struct eyelet_conn *conn, unsigned index, struct udp_socket
     } else {
         conn->search_sockets[index - PUNCH_SEARCH_SOCKET] = s;
     }
-    if (s != NULL && s != &conn->ep->warm[PUNCH_DATA_SOCKET]) {
+    if (s != NULL && !is_shared(conn->ep, s)) {
         s->owner = conn;
         s->index = index;
     }
@@ -68,7 +77,7 @@ void conn_release_socket(struct eyelet_conn *conn, unsigned index)
         return;
     }
     (void)conn_set_socket(conn, index, NULL);
-    if (s == &conn->ep->warm[PUNCH_DATA_SOCKET]) {
+    if (is_shared(conn->ep, s)) {
         return;
     }
     if (s->fd >= 0) {
@@ -82,12 +91,14 @@ void conn_release_socket(struct eyelet_conn *conn, unsigned index)
 
 static void stop_punching(struct eyelet_conn *conn)
 {
+    calls_end(conn);
+    conn->relay_open = false;
     free(conn->punch);
     conn->punch = NULL;
     free(conn->early_note);
     conn->early_note = NULL;
     conn->path_up = false;
-    conn->probe.next_us = UINT64_MAX;
+    conn->size.next_us = UINT64_MAX;
     for (unsigned i = 0; i < PUNCH_MAX_SOCKETS; i++) {
         conn_release_socket(conn, i);
     }
@@ -106,7 +117,9 @@ void conn_reset(struct eyelet_conn *conn)
     stop_punching(conn);
     link_free(conn->link);
     conn->link = NULL;
-    conn->has_path = conn->path_shown = false;
+    conn->has_path = false;
+    conn->carrier = CONN_NO_CARRIER;
+    conn->failure = PUNCH_FAILURE_NONE;
     conn->usable_us = 0;
     conn->flown_count = 0;
     conn->news &= ~(unsigned)CONN_NEWS_PATH;
@@ -125,8 +138,14 @@ void conn_destroy(struct eyelet_conn *conn)
         }
     }
     conn_reset(conn);
+    story_free(conn->story);
     free(conn->held);
     free(conn);
+}
+
+bool conn_is_echo(const struct eyelet_conn *conn)
+{
+    return conn->probe && conn->incoming;
 }
 
 void conn_claim_bare(struct eyelet_conn *conn)
@@ -156,6 +175,29 @@ struct stun_addr conn_local_address(const struct eyelet_endpoint *ep, const stru
     return local;
 }
 
+void conn_coordinates(const struct eyelet_conn *conn, wire_Coordinates *out)
+{
+    session_coordinates(conn->ep, conn->bare ? SESSION_BARE : PUNCH_DATA_SOCKET, out);
+    if (conn->policy == EYELET_RELAY_ONLY) {
+        out->candidates_count = 0;
+        out->hidden = true;
+    }
+}
+
+/* Of links the endpoint's own; bare connections have one to give away. */
+static void add_ipv6_socket(struct eyelet_conn *conn, uint64_t now_us)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    if (conn->bare || ep->warm[SESSION_IPV6].fd < 0) {
+        return;
+    }
+    if (session_own_address(ep, STUN_IPV6).family == STUN_IPV6) {
+        struct stun_addr local = conn_local_address(ep, &ep->warm[SESSION_IPV6]);
+        conn->sockets[PUNCH_IPV6_SOCKET] = &ep->warm[SESSION_IPV6];
+        punch_add_socket(conn->punch, now_us, PUNCH_IPV6_SOCKET, &local);
+    }
+}
+
 static int make_engine(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct eyelet_endpoint *ep = conn->ep;
@@ -169,6 +211,7 @@ static int make_engine(struct eyelet_conn *conn, uint64_t now_us)
         .remote_password = conn->caller ? k->callee_password : k->caller_password,
         .profile = s->profile,
         .no_search = ep->no_search,
+        .recover_us = ep->patience_us,
         .note_rtt_us = conn->note_rtt_us,
         .bounce_count = s->bounce_ipv4_count,
         .budget = &ep->budget,
@@ -191,14 +234,17 @@ static int make_engine(struct eyelet_conn *conn, uint64_t now_us)
         return EYELET_ERR_MEMORY;
     }
     struct stun_addr local = conn_local_address(ep, conn->sockets[PUNCH_DATA_SOCKET]);
-    punch_add_socket(conn->punch, now_us, PUNCH_DATA_SOCKET, &local);
+    if (conn->policy != EYELET_RELAY_ONLY) {
+        punch_add_socket(conn->punch, now_us, PUNCH_DATA_SOCKET, &local);
+        add_ipv6_socket(conn, now_us);
+    }
     return EYELET_OK;
 }
 
 void conn_sample_early(struct eyelet_conn *conn, uint64_t now_us)
 {
-    if (!conn->bare && conn->punch == NULL && plan_varies(&conn->ep->session.profile) &&
-        make_engine(conn, now_us) == EYELET_OK) {
+    if (!conn->bare && conn->policy != EYELET_RELAY_ONLY && conn->punch == NULL &&
+        plan_varies(&conn->ep->session.profile) && make_engine(conn, now_us) == EYELET_OK) {
         traffic_flush(conn, now_us);
     }
 }
@@ -223,10 +269,12 @@ int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us)
 
 void conn_add_candidates(struct eyelet_conn *conn, uint64_t now_us, const wire_Coordinates *coord)
 {
-    struct nat_profile theirs;
-    wire_to_profile(&coord->profile, &theirs);
-    punch_set_remote_profile(conn->punch, now_us, &theirs);
-    for (pb_size_t i = 0; i < coord->candidates_count; i++) {
+    wire_to_profile(&coord->profile, &conn->theirs);
+    conn->theirs_known = true;
+    conn->theirs_hidden = coord->hidden;
+    conn->theirs_udp = conn->theirs_udp || conn->theirs.endpoints_seen > 0;
+    punch_set_remote_profile(conn->punch, now_us, &conn->theirs);
+    for (pb_size_t i = 0; i < coord->candidates_count && conn->policy != EYELET_RELAY_ONLY; i++) {
         const wire_Candidate *c = &coord->candidates[i];
         struct stun_addr addr = wire_to_addr(&c->address);
         enum punch_kind kind = PUNCH_HOST;
@@ -234,8 +282,14 @@ void conn_add_candidates(struct eyelet_conn *conn, uint64_t now_us, const wire_C
             kind = PUNCH_SERVER_REFLEXIVE;
         } else if (c->kind == wire_CandidateKind_CANDIDATE_PORT_MAPPED) {
             kind = PUNCH_PORT_MAPPED;
+            conn->theirs_mapped = true;
+        } else if (c->kind == wire_CandidateKind_CANDIDATE_GATEWAY) {
+            kind = PUNCH_GATEWAY;
         }
-        if (addr.family == STUN_IPV4) { /* our sockets speak no other */
+        conn->theirs_udp = conn->theirs_udp || c->attested;
+        conn->theirs_ipv6 = conn->theirs_ipv6 || addr.family == STUN_IPV6;
+        if (conn_socket(conn, addr.family == STUN_IPV6 ? PUNCH_IPV6_SOCKET : PUNCH_DATA_SOCKET) !=
+            NULL) {
             punch_add_remote(conn->punch, now_us, kind, &addr, c->attested);
         }
     }
@@ -243,10 +297,10 @@ void conn_add_candidates(struct eyelet_conn *conn, uint64_t now_us, const wire_C
 
 void conn_report(struct eyelet_conn *conn, wire_Outcome outcome)
 {
-    if (conn->reported || conn->state == CONN_NEW) {
+    if (conn->reported == outcome || conn->state == CONN_NEW) {
         return;
     }
-    conn->reported = true;
+    conn->reported = outcome;
     wire_ToMediator msg = {.which_body = wire_ToMediator_holepunching_complete_tag};
     wire_HolepunchingComplete *h = &msg.body.holepunching_complete;
     uint64_t elapsed = endpoint_now_us() - conn->began_us;
@@ -280,6 +334,7 @@ void conn_fail(struct eyelet_conn *conn, int error, const char *format, ...)
     va_end(args);
     conn->error = error;
     endpoint_log(conn->ep, EYELET_LOG_INFO, "%s", conn->why);
+    conn_tell(conn, "failed", "%s", conn->why);
     if (conn->state == CONN_PUNCHING) {
         conn_report(conn, wire_Outcome_OUTCOME_FAILED);
     }
@@ -298,12 +353,12 @@ static void fail_late(struct eyelet_conn *conn)
     } else if (conn->state == CONN_CALLING) {
         conn_fail(conn, EYELET_ERR_MEDIATOR, "the mediator did not answer the call within %llu ms",
                   ms);
-    } else if (conn->has_path) {
+    } else if (conn->has_path || relay_way(conn) != RELAY_NONE) {
         conn_fail(conn, EYELET_ERR_TIMEOUT,
-                  "a path was punched, but the peer did not finish the handshake within %llu ms",
-                  ms);
+                  "there is a %s path, but the peer did not finish the handshake within %llu ms",
+                  conn->has_path ? "direct" : "relayed", ms);
     } else {
-        conn_fail(conn, EYELET_ERR_NO_PATH, "no direct path within %llu ms", ms);
+        conn_fail(conn, EYELET_ERR_NO_PATH, "no path within %llu ms", ms);
     }
 }
 
@@ -334,8 +389,13 @@ void conn_handle_timeout(struct eyelet_conn *conn, uint64_t now_us)
     if (conn->path_up && conn->link != NULL && link_next_timeout(conn->link) <= now_us) {
         (void)link_handle_timeout(conn->link, now_us);
     }
-    if (now_us >= conn->probe.next_us) {
+    if (now_us >= conn->size.next_us) {
         path_probe_size(conn, now_us);
+    }
+    if (conn->stranded_us != UINT64_MAX && now_us >= conn->stranded_us + conn->ep->patience_us) {
+        conn_fail(conn, EYELET_ERR_TIMEOUT, "the peer could not be reached for %llu s",
+                  (unsigned long long)conn->ep->patience_us / 1000000);
+        return;
     }
     if (now_us >= conn->bare_ready_us) {
         conn->bare_ready_us = UINT64_MAX;
@@ -359,7 +419,10 @@ uint64_t conn_next_timeout(const struct eyelet_conn *conn)
         return UINT64_MAX;
     }
     uint64_t next = conn->state < CONN_OPEN ? conn->timeout_at_us : UINT64_MAX;
-    next = earlier(next, conn->probe.next_us);
+    next = earlier(next, conn->size.next_us);
+    if (conn->stranded_us != UINT64_MAX) {
+        next = earlier(next, conn->stranded_us + conn->ep->patience_us);
+    }
     next = earlier(next, conn->bare_ready_us);
     next = earlier(next, conn->goodbye_us);
     if (conn->punch != NULL) {
@@ -369,11 +432,4 @@ uint64_t conn_next_timeout(const struct eyelet_conn *conn)
         next = earlier(next, link_next_timeout(conn->link));
     }
     return next;
-}
-
-void conns_moved(struct eyelet_endpoint *ep, uint64_t now_us)
-{
-    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        traffic_flush(c, now_us);
-    }
 }

@@ -57,8 +57,13 @@ int eyelet_dial(eyelet_endpoint *ep, const eyelet_id *peer, const eyelet_dial_op
         }
         memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     }
+    if ((o.bare_socket && (o.probe || o.policy == EYELET_RELAY_ONLY)) ||
+        o.policy < EYELET_ANY_PATH || o.policy > EYELET_RELAY_ONLY) {
+        return EYELET_ERR_ARGUMENT;
+    }
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        if (c->state >= CONN_OPEN || memcmp(c->peer.bytes, peer->bytes, sizeof peer->bytes) != 0) {
+        if (c->state >= CONN_OPEN || c->probe != o.probe || conn_is_echo(c) ||
+            memcmp(c->peer.bytes, peer->bytes, sizeof peer->bytes) != 0) {
             continue;
         }
         if (!c->incoming || (c->news & CONN_NEWS_INCOMING) == 0 || c->bare != o.bare_socket) {
@@ -76,6 +81,10 @@ int eyelet_dial(eyelet_endpoint *ep, const eyelet_id *peer, const eyelet_dial_op
         return EYELET_ERR_MEMORY;
     }
     conn->bare = o.bare_socket;
+    conn->probe = o.probe;
+    if (o.policy != EYELET_ANY_PATH) {
+        conn->policy = o.policy;
+    }
     if (o.timeout_us != 0) {
         conn->timeout_us = o.timeout_us;
         conn->timeout_at_us = now_us + o.timeout_us;
@@ -147,7 +156,7 @@ void *eyelet_conn_context(const eyelet_conn *conn)
 
 int eyelet_conn_path(const eyelet_conn *conn, eyelet_path *path)
 {
-    if (!conn->path_shown) {
+    if (conn->carrier == CONN_NO_CARRIER) {
         return EYELET_ERR_AGAIN;
     }
     *path = conn->path;

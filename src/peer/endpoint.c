@@ -85,6 +85,9 @@ void endpoint_wake(struct eyelet_endpoint *ep)
 static uint64_t next_deadline(const struct eyelet_endpoint *ep)
 {
     uint64_t next = session_next_timeout(ep);
+    uint64_t relay = relay_next_timeout(ep);
+    next = relay < next ? relay : next;
+    next = ep->mapping.next_us < next ? ep->mapping.next_us : next;
     for (const struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
         uint64_t at = conn_next_timeout(c);
         next = at < next ? at : next;
@@ -167,6 +170,10 @@ int eyelet_open(eyelet_endpoint **out, const eyelet_config *config)
     ep->log = c.log;
     ep->log_context = c.log_context;
     ep->no_search = c.no_search;
+    ep->patience_us = c.patience_us != 0 ? c.patience_us : ENDPOINT_PATIENCE_US;
+    ep->no_port_mapping = c.no_port_mapping;
+    relay_init(&ep->relay);
+    mapping_init(&ep->mapping);
     ep->policy = c.policy;
     ep->dial_timeout_us = c.dial_timeout_us != 0 ? c.dial_timeout_us : ENDPOINT_DIAL_US;
     for (size_t i = 0; i < SESSION_SOCKETS; i++) {
@@ -219,6 +226,8 @@ void eyelet_close(eyelet_endpoint *ep)
         conn_destroy(c);
     }
     free_closed(ep);
+    mapping_stop(ep);
+    relay_free(ep);
     session_free(ep);
     for (size_t i = 0; i < SESSION_SOCKETS; i++) {
         udp_close(&ep->warm[i]);
@@ -277,6 +286,10 @@ static void ready(struct eyelet_endpoint *ep, const struct epoll_event *e, uint6
         }
     } else if (e->data.ptr == &ep->session) {
         session_ready(ep, now_us);
+    } else if (e->data.ptr == &ep->relay) {
+        relay_ready(ep, now_us);
+    } else if (e->data.ptr == &ep->mapping) {
+        mapping_ready(ep, now_us);
     } else if (explorer_owns(&ep->session.explorer, e->data.ptr)) {
         explorer_receive(ep, now_us, e->data.ptr);
     } else {
@@ -309,9 +322,20 @@ int eyelet_process(eyelet_endpoint *ep)
     if (session_next_timeout(ep) <= now_us) {
         session_handle_timeout(ep, now_us);
     }
-    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+    relay_follow(ep, now_us);
+    relay_handle_timeout(ep, now_us);
+    if (ep->session.announced) {
+        mapping_start(ep);
+    }
+    mapping_handle_timeout(ep, now_us);
+    conns_follow_addresses(ep, now_us);
+    for (struct eyelet_conn *c = ep->conns, *next_conn; c != NULL; c = next_conn) {
+        next_conn = c->next;
         conn_handle_timeout(c, now_us);
         traffic_flush(c, now_us);
+        if (c->state == CONN_ENDED && conn_is_echo(c)) {
+            conn_destroy(c);
+        }
     }
     free_closed(ep);
     /* Setting a timer is dear, and deadlines mostly move away: one that fires too early is cheaper.

@@ -5,17 +5,24 @@
 
 #include "eyelet.h"
 #include "link/link.h"
+#include "peer/mapping.h"
+#include "peer/relay.h"
 #include "peer/session.h"
+#include "peer/story.h"
 #include "peer/udp.h"
+#include "punch/diagnose.h"
+#include "punch/plan.h"
 #include "punch/punch.h"
 #include "rendezvous/dial.h"
 
-#define CONN_WHY_BYTES    320
-#define CONN_MAX_PER_EP   4096
-#define ENDPOINT_TX_BYTES LINK_MAX_BATCH_BYTES
-#define ENDPOINT_DIAL_US  15000000u
-#define CONN_FLOWN_TO     8
-#define CONN_REFUSED_CODE 0x6579656c /* of a link that was refused after all; "eyel" */
+#define CONN_WHY_BYTES       320
+#define CONN_MAX_PER_EP      4096
+#define ENDPOINT_TX_BYTES    LINK_MAX_BATCH_BYTES
+#define ENDPOINT_DIAL_US     15000000u
+#define ENDPOINT_PATIENCE_US 120000000u
+#define CONN_FLOWN_TO        8
+#define CONN_MAX_PROBES      8          /* of others, at once */
+#define CONN_REFUSED_CODE    0x6579656c /* of a link that was refused after all; "eyel" */
 #define CONN_GOODBYE_US                                                                            \
     5000000u /* how long a close waits for what was written to be acknowledged */
 
@@ -30,6 +37,9 @@ enum conn_news {
     CONN_NEWS_CONNECTED = 1u << 2,
     CONN_NEWS_CLOSED = 1u << 3,
 };
+
+/* What carries a connection now, as the application is told. */
+enum conn_carrier { CONN_NO_CARRIER, CONN_RELAYED, CONN_DIRECT };
 
 /* Asks the peer to answer a full-size datagram: only a path that carries one gets them. */
 struct size_probe {
@@ -46,8 +56,10 @@ struct eyelet_conn {
     bool incoming; /* as the application sees it */
     bool caller;   /* as the dial goes: differs from !incoming when two dials crossed */
     bool bare;
-    bool reported; /* HOLEPUNCHING_COMPLETE was sent */
+    bool probe; /* only messages, which the callee's library sends back by itself */
     bool was_open;
+    enum eyelet_policy policy;
+    wire_Outcome reported; /* the last HOLEPUNCHING_COMPLETE */
     void *context;
     struct identity_id peer;
 
@@ -63,9 +75,19 @@ struct eyelet_conn {
     struct stun_addr bare_public;       /* of the bare socket that was claimed; none if unknown */
     struct link *link;                  /* owned, NULL for a bare connection */
     uint64_t note_rtt_us;               /* to the peer and back through the mediator; 0: unknown */
+    struct nat_profile theirs;          /* as last told */
+    bool theirs_hidden;                 /* the peer shows no address on purpose */
+    bool theirs_known, theirs_udp, theirs_ipv6, theirs_mapped;
+    bool same_public_address;
+    bool relay_open; /* the mediator has given a tag for this dial */
+    uint8_t relay_tag[WIRE_RELAY_TAG_BYTES];
+    char relay_refusal[121];
+    bool heard_by_relay; /* the last link packet came so */
+    bool was_silent;     /* the link's timers may have backed off meanwhile */
+    struct story *story; /* owned; NULL: out of memory */
     bool path_up;
     size_t datagram_bytes;
-    struct size_probe probe;
+    struct size_probe size;
 
     uint64_t began_us, timeout_us, timeout_at_us, bare_ready_us, goodbye_us;
     struct punch_pair usable;                 /* the first from which the peer was heard */
@@ -73,8 +95,11 @@ struct eyelet_conn {
     struct stun_addr flown_to[CONN_FLOWN_TO]; /* where the link's handshake has gone so far */
     size_t flown_count;
     enum punch_kind usable_kind;
-    bool has_path;   /* proven */
-    bool path_shown; /* the application knows one, maybe only usable so far */
+    bool has_path;              /* proven, and not in doubt */
+    enum conn_carrier carrier;  /* as the application knows; direct: maybe only usable so far */
+    enum punch_failure failure; /* why there is no direct path; NONE: it is being tried */
+    int failure_error;          /* errno, of PUNCH_FAILURE_SEND */
+    uint64_t stranded_us;       /* since when nothing carries; UINT64_MAX: something does */
     struct eyelet_path path;
     struct punch_pair pair; /* of path */
     enum punch_technique technique;
@@ -102,9 +127,14 @@ struct eyelet_endpoint {
     bool dirty; /* the application has done something that process must act on */
     struct udp_socket warm[SESSION_SOCKETS]; /* fd -1: this machine does not have the family */
     struct session session;
+    struct relay_client relay;
+    struct mapping mapping;
+    struct stun_addr told[4]; /* our public addresses, as living connections know them */
     struct punch_budget budget;
     bool no_search; /* no dial tries many sockets and ports */
     enum eyelet_policy policy;
+    uint64_t patience_us;
+    bool no_port_mapping;
     struct dial_guard *guard;
     enum eyelet_listen_mode listen_mode;
     struct eyelet_id *allowed; /* owned */
@@ -121,9 +151,14 @@ struct eyelet_endpoint {
     void (*log)(void *context, enum eyelet_log_level level, const char *text);
     void *log_context;
     char why[SESSION_WHY_BYTES];
+    struct why_texts {
+        char plan[PLAN_TEXT_BYTES];
+        char reason[DIAGNOSE_REASON_BYTES], remedy[DIAGNOSE_REMEDY_BYTES];
+    } texts; /* lent out by eyelet_conn_diagnose */
 
     struct unsent unsent;
     uint8_t tx[ENDPOINT_TX_BYTES];
+    uint8_t relay_tx[UDP_MAX_RECEIVE_BYTES];
     uint8_t rx[UDP_MAX_RECEIVE_BYTES];
 };
 
@@ -147,21 +182,44 @@ void calls_announced(struct eyelet_endpoint *ep);
 void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoord *msg);
 void calls_note(struct eyelet_endpoint *ep, uint64_t now_us, const wire_DialNote *msg);
 void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *msg);
+void calls_resumed(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Resumed *msg);
+/* Asks the mediator to introduce both members to each other again. */
+void calls_resume(struct eyelet_conn *conn);
 /* Tells the other side that this dial is given up. */
 void calls_give_up(struct eyelet_conn *conn);
+/* This side needs the dial no longer. */
+void calls_end(struct eyelet_conn *conn);
+/* Tells the peer where we are now. */
+void calls_send_candidates(struct eyelet_conn *conn);
 /* Sends a note over the dial channel of a connection. */
 void calls_send_note(struct eyelet_conn *conn, const wire_Note *note);
 /* Begins a dial: seals it, and sends it if there is a session. */
 int calls_dial(struct eyelet_conn *conn, uint64_t now_us);
 
+/* ---- reconnect.c: what moves under a connection ---- */
+/* This machine is somewhere else: every path is in doubt, and there may be better ones. */
+void conns_moved(struct eyelet_endpoint *ep, uint64_t now_us);
+/* The relay can be reached another way, or not any more. */
+void conns_relay_changed(struct eyelet_endpoint *ep, uint64_t now_us);
+void conn_relay_changed(struct eyelet_conn *conn, uint64_t now_us);
+
+/* After they were learned anew. */
+void conns_follow_addresses(struct eyelet_endpoint *ep, uint64_t now_us);
+
+/* ---- why.c ---- */
+void why_diagnose(const struct eyelet_conn *conn, struct diagnosis *out);
+const char *why_plan(const struct eyelet_conn *conn, char text[static PLAN_TEXT_BYTES]);
+/* What a profile tells; the rest of *out stays as it is. */
+void why_nat(const struct nat_profile *p, eyelet_nat *out);
+
 /* ---- conn.c: one connection's machine ---- */
 struct eyelet_conn *conn_new(struct eyelet_endpoint *ep, const struct identity_id *peer,
                              uint64_t now_us);
 void conn_destroy(struct eyelet_conn *conn);
+/* A probe of somebody else: the application never hears of it. */
+bool conn_is_echo(const struct eyelet_conn *conn);
 /* Drops what belongs to the role it had: engine, link, sockets. */
 void conn_reset(struct eyelet_conn *conn);
-/* This machine is somewhere else: every path is in doubt, and there may be better ones. */
-void conns_moved(struct eyelet_endpoint *ep, uint64_t now_us);
 /* By the engine's index; NULL: none. */
 struct udp_socket *conn_socket(const struct eyelet_conn *conn, unsigned index);
 /* False: out of memory. */
@@ -176,6 +234,14 @@ struct stun_addr conn_local_address(const struct eyelet_endpoint *ep, const stru
 void conn_sample_early(struct eyelet_conn *conn, uint64_t now_us);
 int conn_start_punch(struct eyelet_conn *conn, uint64_t now_us);
 void conn_add_candidates(struct eyelet_conn *conn, uint64_t now_us, const wire_Coordinates *coord);
+/* What the peer is told of us in this dial. */
+void conn_coordinates(const struct eyelet_conn *conn, wire_Coordinates *out);
+/* A step of its story. */
+void conn_tell(struct eyelet_conn *conn, const char *what, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void conn_tell_plan(struct eyelet_conn *conn);
+/* Time leaps over timers of the link that have backed off while nothing carried it. */
+void conn_leap(struct eyelet_conn *conn, uint64_t now_us);
 void conn_fail(struct eyelet_conn *conn, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void conn_end(struct eyelet_conn *conn);
@@ -185,6 +251,8 @@ uint64_t conn_next_timeout(const struct eyelet_conn *conn);
 
 /* ---- traffic.c: datagrams between sockets, engines and links ---- */
 void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_socket *s);
+/* What the relay has brought for a connection. */
+void traffic_relayed(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *bytes, size_t size);
 /* Sends what engine and link have to send, and follows their news. */
 void traffic_flush(struct eyelet_conn *conn, uint64_t now_us);
 /* Ends the link and says so to the peer. */
@@ -195,6 +263,13 @@ void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us);
 /* The link is established over the first usable pair, which is not proven yet. */
 void path_usable(struct eyelet_conn *conn, uint64_t now_us);
 void path_proven(struct eyelet_conn *conn, uint64_t now_us, const struct punch_event *event);
+/* It has gone silent: the relay carries as well, if there is one. */
+void path_doubted(struct eyelet_conn *conn, uint64_t now_us);
+void path_lost(struct eyelet_conn *conn, uint64_t now_us);
+/* Punching has failed: without a relay the connection has, too. */
+void path_failed(struct eyelet_conn *conn, const struct punch_event *event);
+/* Tells the application what carries now, if that is something else than before. */
+void path_follow(struct eyelet_conn *conn, uint64_t now_us);
 /* Sends the next size probe, which is due. */
 void path_probe_size(struct eyelet_conn *conn, uint64_t now_us);
 /* True if the STUN message answers it: then the path carries full-size datagrams. */

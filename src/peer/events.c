@@ -43,6 +43,9 @@ static bool from_link(struct eyelet_conn *conn, eyelet_event *event)
 static bool from_conn(struct eyelet_conn *conn, eyelet_event *event)
 {
     *event = (eyelet_event){.conn = conn};
+    if (conn_is_echo(conn)) {
+        return false;
+    }
     if (take(conn, CONN_NEWS_INCOMING)) {
         event->kind = EYELET_EVENT_INCOMING;
     } else if (take(conn, CONN_NEWS_PATH)) {
@@ -171,7 +174,8 @@ int eyelet_accept(eyelet_endpoint *ep, int timeout_ms, eyelet_conn **out)
     for (;;) {
         for (struct eyelet_conn *c = ep->conns, *next; c != NULL; c = next) {
             next = c->next;
-            if (!c->incoming || !(c->news & (CONN_NEWS_INCOMING | CONN_NEWS_CLOSED))) {
+            if (!c->incoming || conn_is_echo(c) ||
+                !(c->news & (CONN_NEWS_INCOMING | CONN_NEWS_CLOSED))) {
                 continue;
             }
             if (c->was_open) {

@@ -51,6 +51,10 @@ bool notes_to_wire(const struct punch_note *note, wire_Note *out)
         out->which_body = wire_Note_send_first_tag;
         out->body.send_first = true;
         return true;
+    case PUNCH_NOTE_AGAIN:
+        out->which_body = wire_Note_punch_again_tag;
+        out->body.punch_again = true;
+        return true;
     }
     return false;
 }
@@ -89,6 +93,9 @@ bool notes_from_wire(const wire_Note *note, struct punch_note *out)
     }
     case wire_Note_send_first_tag:
         out->kind = PUNCH_NOTE_SEND_FIRST;
+        return true;
+    case wire_Note_punch_again_tag:
+        out->kind = PUNCH_NOTE_AGAIN;
         return true;
     default:
         return false;

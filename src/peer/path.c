@@ -20,18 +20,18 @@ void path_probe_size(struct eyelet_conn *conn, uint64_t now_us)
     const char *mine = conn->caller ? k->caller_ufrag : k->callee_ufrag;
     const char *theirs = conn->caller ? k->callee_ufrag : k->caller_ufrag;
     const char *password = conn->caller ? k->callee_password : k->caller_password;
-    if (conn->probe.tries++ == PROBE_TRIES) {
-        conn->probe.next_us = UINT64_MAX; /* the path carries small datagrams only */
+    if (conn->size.tries++ == PROBE_TRIES) {
+        conn->size.next_us = UINT64_MAX; /* the path carries small datagrams only */
         return;
     }
-    conn->probe.next_us = now_us + PROBE_WAIT_US * conn->probe.tries;
+    conn->size.next_us = now_us + PROBE_WAIT_US * conn->size.tries;
     size_t at = strlen(theirs);
     memcpy(username, theirs, at);
     username[at++] = ':';
     memcpy(username + at, mine, strlen(mine));
     at += strlen(mine);
     struct stun_builder b;
-    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, conn->probe.transaction);
+    stun_begin(&b, packet, sizeof packet, STUN_BINDING_REQUEST, conn->size.transaction);
     stun_add_bytes(&b, STUN_USERNAME, username, at);
     stun_add_u32(&b, STUN_PRIORITY, 1);
     stun_add_u64(&b, conn->caller ? STUN_ICE_CONTROLLING : STUN_ICE_CONTROLLED, 1);
@@ -41,9 +41,9 @@ void path_probe_size(struct eyelet_conn *conn, uint64_t now_us)
     stun_add_integrity(&b, (const uint8_t *)password, strlen(password));
     stun_add_fingerprint(&b);
     size_t size = stun_finish(&b);
-    struct udp_socket *s = conn_socket(conn, conn->probe.pair.socket);
+    struct udp_socket *s = conn_socket(conn, conn->size.pair.socket);
     if (size > 0 && s != NULL) {
-        (void)udp_send(s, &conn->probe.pair.remote, 0, packet, size, size);
+        (void)udp_send(s, &conn->size.pair.remote, 0, packet, size, size);
     }
 }
 
@@ -56,10 +56,14 @@ static void start_size_probe(struct eyelet_conn *conn, uint64_t now_us)
     if (conn->path_up) { /* what the last path carried, this one may swallow */
         link_set_path(conn->link, now_us, true, conn->datagram_bytes);
     }
-    conn->probe.pair = conn->pair;
-    conn->probe.tries = 0;
-    conn->probe.next_us = now_us;
-    identity_random(NULL, conn->probe.transaction, sizeof conn->probe.transaction);
+    if (conn->was_silent) {
+        conn->was_silent = false;
+        conn_leap(conn, now_us);
+    }
+    conn->size.pair = conn->pair;
+    conn->size.tries = 0;
+    conn->size.next_us = now_us;
+    identity_random(NULL, conn->size.transaction, sizeof conn->size.transaction);
     path_probe_size(conn, now_us);
 }
 
@@ -68,13 +72,13 @@ bool path_size_answered(struct eyelet_conn *conn, uint64_t now_us, const uint8_t
 {
     struct stun_message msg;
     const char *password = conn->caller ? conn->keys.callee_password : conn->keys.caller_password;
-    if (conn->probe.next_us == UINT64_MAX || stun_parse(bytes, size, &msg) != STUN_OK ||
+    if (conn->size.next_us == UINT64_MAX || stun_parse(bytes, size, &msg) != STUN_OK ||
         msg.type != STUN_BINDING_SUCCESS ||
-        memcmp(msg.transaction, conn->probe.transaction, STUN_TRANSACTION_BYTES) != 0 ||
+        memcmp(msg.transaction, conn->size.transaction, STUN_TRANSACTION_BYTES) != 0 ||
         !stun_integrity_ok(&msg, (const uint8_t *)password, strlen(password))) {
         return false;
     }
-    conn->probe.next_us = UINT64_MAX;
+    conn->size.next_us = UINT64_MAX;
     conn->datagram_bytes = LINK_MAX_DATAGRAM_BYTES;
     if (conn->path_up) {
         link_set_path(conn->link, now_us, true, conn->datagram_bytes);
@@ -94,8 +98,11 @@ static const char *local_text(enum punch_technique technique)
     case PUNCH_TECHNIQUE_PORT_MAPPED:
         return "portmap";
     case PUNCH_TECHNIQUE_BIRTHDAY:
-    case PUNCH_TECHNIQUE_BLOCK:
         return "birthday";
+    case PUNCH_TECHNIQUE_BLOCK:
+        return "block";
+    case PUNCH_TECHNIQUE_HAIRPIN:
+        return "hairpin";
     default:
         return "srflx";
     }
@@ -132,16 +139,20 @@ static void show_path(struct eyelet_conn *conn, uint64_t now_us, const struct pu
     conn->path.local = local_text(technique);
     conn->path.remote_bytes = udp_sockaddr(&pair->remote, &conn->path.remote);
     conn->path.rtt_us = (uint32_t)(rtt_us < UINT32_MAX ? rtt_us : UINT32_MAX);
-    if (conn->path_shown && same_pair(pair, &conn->pair)) {
+    if (conn->carrier == CONN_DIRECT && same_pair(pair, &conn->pair)) {
         return; /* only its round trip is news, and that is asked for */
     }
-    conn->path_shown = true;
+    conn->carrier = CONN_DIRECT;
+    conn->stranded_us = UINT64_MAX;
+    conn->failure = PUNCH_FAILURE_NONE;
     conn->pair = *pair;
     conn->path.since_dial_us = (is_first_usable ? conn->usable_us : now_us) - conn->began_us;
     conn->news |= CONN_NEWS_PATH;
     endpoint_log(conn->ep, EYELET_LOG_INFO, "direct path to %s (%s) after %llu ms",
                  stun_addr_text(&pair->remote, text), punch_technique_text(technique),
                  (unsigned long long)(conn->path.since_dial_us / 1000));
+    conn_tell(conn, "path", "direct to %s (%s)", stun_addr_text(&pair->remote, text),
+              punch_technique_text(technique));
 }
 
 void path_proven(struct eyelet_conn *conn, uint64_t now_us, const struct punch_event *event)
@@ -161,4 +172,88 @@ void path_proven(struct eyelet_conn *conn, uint64_t now_us, const struct punch_e
 void path_usable(struct eyelet_conn *conn, uint64_t now_us)
 {
     show_path(conn, now_us, &conn->usable, technique_of(conn->usable_kind), 0);
+}
+
+static void relay_from_now_on(struct eyelet_conn *conn, uint64_t now_us)
+{
+    conn->has_path = false;
+    conn->was_silent = true;
+    conn->size.next_us = UINT64_MAX;
+    conn->datagram_bytes = LINK_MIN_DATAGRAM_BYTES;
+    conn_leap(conn, now_us);
+}
+
+void path_doubted(struct eyelet_conn *conn, uint64_t now_us)
+{
+    conn_tell(conn, "silent", "nothing is heard on the path any more");
+    relay_from_now_on(conn, now_us);
+    /* If it is our own NAT that has forgotten us, the relay must learn our new address. */
+    session_touch(conn->ep, now_us);
+    if (relay_way(conn) != RELAY_NONE) {
+        conn->carrier = CONN_NO_CARRIER; /* path_follow says by what */
+    }
+}
+
+void path_lost(struct eyelet_conn *conn, uint64_t now_us)
+{
+    endpoint_log(conn->ep, EYELET_LOG_WARN, "the path was lost; punching again");
+    conn_tell(conn, "lost", "the direct path was given up; punching again");
+    if (conn->has_path) {
+        relay_from_now_on(conn, now_us);
+        session_touch(conn->ep, now_us);
+    }
+    conn->carrier = CONN_NO_CARRIER;
+    conn->news |= CONN_NEWS_PATH;
+    conn->usable_us = 0;
+    calls_resume(conn);
+}
+
+void path_failed(struct eyelet_conn *conn, const struct punch_event *event)
+{
+    struct diagnosis d;
+    conn->failure = event->failure;
+    conn->failure_error = event->error;
+    conn->usable_us = 0;
+    why_diagnose(conn, &d);
+    if (conn->relay_open && conn->policy != EYELET_DIRECT_ONLY) {
+        conn_tell(conn, "relay", "no direct path: %s", d.reason);
+        conn_report(conn, wire_Outcome_OUTCOME_RELAYED);
+        return;
+    }
+    conn_fail(conn, conn->was_open ? EYELET_ERR_TIMEOUT : EYELET_ERR_NO_PATH,
+              "no direct path: %s%s%s%s%s", d.reason, d.remedy[0] != '\0' ? ". " : "", d.remedy,
+              conn->relay_refusal[0] != '\0' ? ". The mediator does not relay: " : "",
+              conn->relay_refusal);
+}
+
+static void show_relay(struct eyelet_conn *conn, uint64_t now_us)
+{
+    struct stun_addr remote = relay_address(conn);
+    bool tls = relay_way(conn) == RELAY_TLS;
+    conn->carrier = CONN_RELAYED;
+    conn->path = (struct eyelet_path){.local = tls ? "relay-tls" : "relay-udp",
+                                      .since_dial_us = now_us - conn->began_us};
+    conn->path.remote_bytes = udp_sockaddr(&remote, &conn->path.remote);
+    conn->news |= CONN_NEWS_PATH;
+    conn_tell(conn, "path", "by the relay of the mediator, over %s", tls ? "TLS" : "UDP");
+}
+
+void path_follow(struct eyelet_conn *conn, uint64_t now_us)
+{
+    bool relayed = relay_way(conn) != RELAY_NONE;
+    if (conn->state != CONN_OPEN || conn->has_path) {
+        return;
+    }
+    if (relayed && conn->carrier == CONN_NO_CARRIER) {
+        show_relay(conn, now_us);
+    } else if (!relayed && conn->carrier == CONN_RELAYED) {
+        conn->carrier = CONN_NO_CARRIER;
+        conn->news |= CONN_NEWS_PATH;
+        conn_tell(conn, "lost", "the relay cannot be reached");
+    }
+    if (conn->carrier != CONN_NO_CARRIER) {
+        conn->stranded_us = UINT64_MAX;
+    } else if (conn->stranded_us == UINT64_MAX) {
+        conn->stranded_us = now_us;
+    }
 }

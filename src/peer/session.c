@@ -271,6 +271,9 @@ static bool handle(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *f
         case wire_FromMediator_dial_note_tag:
             calls_note(ep, now_us, &msg->body.dial_note);
             break;
+        case wire_FromMediator_resumed_tag:
+            calls_resumed(ep, now_us, &msg->body.resumed);
+            break;
         case wire_FromMediator_pong_tag:
             s->pong_due_us = 0;
             break;

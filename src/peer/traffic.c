@@ -16,11 +16,10 @@
 static bool offer_to_engine(struct eyelet_conn *conn, uint64_t now_us, const struct udp_socket *s,
                             const struct stun_addr *from, const uint8_t *bytes, size_t size)
 {
-    unsigned index = s->owner == conn ? s->index : PUNCH_DATA_SOCKET;
-    if (conn->punch == NULL || conn_socket(conn, index) != s) {
+    if (conn->punch == NULL || conn_socket(conn, s->index) != s) {
         return false;
     }
-    struct punch_pair pair = {.socket = index, .remote = *from};
+    struct punch_pair pair = {.socket = s->index, .remote = *from};
     return punch_input(conn->punch, now_us, &pair, bytes, size);
 }
 
@@ -31,6 +30,9 @@ static void receive_stun(struct eyelet_endpoint *ep, uint64_t now_us, struct udp
         if (s == &ep->warm[i] && session_stun(ep, now_us, i, from, bytes, size)) {
             return;
         }
+    }
+    if (s == &ep->warm[PUNCH_DATA_SOCKET] && mapping_stun(ep, bytes, size)) {
+        return;
     }
     if (s->owner != NULL) {
         if (!path_size_answered(s->owner, now_us, bytes, size)) {
@@ -74,10 +76,41 @@ static void receive_link(struct eyelet_endpoint *ep, uint64_t now_us, const stru
     if (conn == NULL || conn->state == CONN_ENDED) {
         return;
     }
+    conn->heard_by_relay = false;
     (void)link_input(conn->link, now_us, bytes, size);
     if (conn->punch != NULL && conn->has_path && stun_addr_equal(&conn->pair.remote, from) &&
         conn_socket(conn, conn->pair.socket) == s) {
         punch_heard_link(conn->punch, now_us, &conn->pair);
+    }
+}
+
+void traffic_relayed(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *bytes, size_t size)
+{
+    static const struct punch_pair relay = {.socket = PUNCH_RELAY};
+    const uint8_t *cid;
+    size_t cid_bytes;
+    bool is_initial;
+    if (conn->link == NULL || conn->punch == NULL || conn->state == CONN_ENDED ||
+        !link_datagram_cid(bytes, size, &cid, &cid_bytes, &is_initial) ||
+        !link_has_cid(conn->link, cid, cid_bytes)) {
+        return;
+    }
+    conn->ep->last_heard = conn;
+    conn->heard_by_relay = true;
+    (void)link_input(conn->link, now_us, bytes, size);
+    punch_heard_link(conn->punch, now_us, &relay);
+}
+
+static void receive_one(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_socket *s,
+                        const struct stun_addr *from, const uint8_t *bytes, size_t size)
+{
+    struct eyelet_conn *conn;
+    if (stun_is_message(bytes, size)) {
+        receive_stun(ep, now_us, s, from, bytes, size);
+    } else if (!relay_receive(ep, now_us, from, bytes, size, &conn)) {
+        receive_link(ep, now_us, s, from, bytes, size);
+    } else if (conn != NULL) {
+        traffic_relayed(conn, now_us, bytes + WIRE_RELAY_TAG_BYTES, size - WIRE_RELAY_TAG_BYTES);
     }
 }
 
@@ -95,11 +128,7 @@ void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_soc
         now_us = endpoint_now_us();
         for (size_t at = 0; at < (size_t)got; at += segment) {
             size_t size = (size_t)got - at < segment ? (size_t)got - at : segment;
-            if (stun_is_message(ep->rx + at, size)) {
-                receive_stun(ep, now_us, s, &from, ep->rx + at, size);
-            } else {
-                receive_link(ep, now_us, s, &from, ep->rx + at, size);
-            }
+            receive_one(ep, now_us, s, &from, ep->rx + at, size);
         }
         if (ep->last_heard != NULL) {
             traffic_flush(ep->last_heard, now_us); /* acknowledgements must not wait for the rest */
@@ -134,16 +163,6 @@ static void open_socket(struct eyelet_conn *conn, uint64_t now_us, unsigned inde
     punch_add_socket(conn->punch, now_us, index, &local);
 }
 
-static void punching_failed(struct eyelet_conn *conn, const struct punch_event *event)
-{
-    const char *remedy = punch_failure_remedy(event->failure);
-    char why[PUNCH_WHY_BYTES];
-    conn_fail(conn, EYELET_ERR_NO_PATH, "no direct path: %s%s%s%s%s",
-              punch_why(conn->punch, event->failure, why), event->error != 0 ? ": " : "",
-              event->error != 0 ? strerror(event->error) : "", remedy[0] != '\0' ? ". " : "",
-              remedy);
-}
-
 /* The mediator carries notes once the call has been answered; samples stay good until then. */
 static void hold_note(struct eyelet_conn *conn, const struct punch_note *note)
 {
@@ -176,13 +195,30 @@ static void repeat_flight(struct eyelet_conn *conn, uint64_t now_us, const struc
     }
 }
 
+static void send_note(struct eyelet_conn *conn, const struct punch_note *from_engine)
+{
+    wire_Note note;
+    if (conn->policy == EYELET_RELAY_ONLY || !notes_to_wire(from_engine, &note)) {
+        return;
+    }
+    if (from_engine->kind == PUNCH_NOTE_AGAIN) {
+        calls_send_candidates(conn); /* where we are now */
+    } else if (from_engine->kind == PUNCH_NOTE_PLAN) {
+        conn_tell(conn, "plan", "planned for both sides: %s",
+                  punch_technique_text(from_engine->plan.technique));
+    }
+    calls_send_note(conn, &note);
+}
+
 static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct punch_event event;
-    wire_Note note;
+    char text[STUN_ADDR_TEXT_BYTES];
     while (conn->punch != NULL && punch_poll_event(conn->punch, &event)) {
         switch (event.kind) {
         case PUNCH_EVENT_USABLE:
+            conn_tell(conn, "usable", "the peer is heard from %s",
+                      stun_addr_text(&event.pair.remote, text));
             repeat_flight(conn, now_us, &event.pair.remote);
             if (conn->usable_us == 0) {
                 conn->usable = event.pair;
@@ -206,21 +242,18 @@ static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
         case PUNCH_EVENT_NOTE:
             if (conn->state < CONN_PUNCHING) {
                 hold_note(conn, &event.note);
-            } else if (notes_to_wire(&event.note, &note)) {
-                calls_send_note(conn, &note);
+            } else {
+                send_note(conn, &event.note);
             }
+            break;
+        case PUNCH_EVENT_DOUBT:
+            path_doubted(conn, now_us);
             break;
         case PUNCH_EVENT_PATH_LOST:
-            conn->has_path = conn->path_shown = false;
-            if (conn->link != NULL &&
-                conn->path_up) { /* so that backed-off timers leap afterwards */
-                conn->path_up = false;
-                link_set_path(conn->link, now_us, false, conn->datagram_bytes);
-            }
-            endpoint_log(conn->ep, EYELET_LOG_WARN, "the path was lost; punching again");
+            path_lost(conn, now_us);
             break;
         case PUNCH_EVENT_FAILED:
-            punching_failed(conn, &event);
+            path_failed(conn, &event);
             break;
         default:
             break;
@@ -242,6 +275,24 @@ static void flush_engine(struct eyelet_conn *conn, uint64_t now_us)
     }
 }
 
+/* By which the relay is reached now, for waiting until it takes more. */
+static struct udp_socket *relay_socket(const struct eyelet_conn *conn)
+{
+    struct stun_addr to = relay_address(conn);
+    return &conn->ep->warm[to.family == STUN_IPV6 ? SESSION_IPV6 : PUNCH_DATA_SOCKET];
+}
+
+static int send_to(struct eyelet_conn *conn, const struct punch_pair *pair, const uint8_t *batch,
+                   size_t bytes, size_t segment, struct udp_socket **by)
+{
+    if (pair->socket == PUNCH_RELAY) {
+        *by = relay_socket(conn);
+        return relay_send(conn, batch, bytes, segment);
+    }
+    *by = conn_socket(conn, pair->socket);
+    return *by != NULL ? udp_send(*by, &pair->remote, 0, batch, bytes, segment) : EBADF;
+}
+
 /* False: the socket is full, and the batch is kept. */
 static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *batch,
                        size_t bytes, size_t segment)
@@ -250,14 +301,12 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
     struct punch_pair routes[PUNCH_MAX_ROUTES];
     size_t count = punch_routes(conn->punch, now_us, routes);
     for (size_t i = 0; i < count; i++) {
-        struct udp_socket *s = conn_socket(conn, routes[i].socket);
-        if (s == NULL) {
-            continue;
-        }
-        if (conn->flown_count < CONN_FLOWN_TO && !has_flown_to(conn, &routes[i].remote)) {
+        struct udp_socket *s;
+        if (routes[i].socket != PUNCH_RELAY && conn->flown_count < CONN_FLOWN_TO &&
+            !has_flown_to(conn, &routes[i].remote)) {
             conn->flown_to[conn->flown_count++] = routes[i].remote;
         }
-        int error = udp_send(s, &routes[i].remote, 0, batch, bytes, segment);
+        int error = send_to(conn, &routes[i], batch, bytes, segment, &s);
         if (error == EAGAIN && count == 1 && batch == ep->tx) {
             ep->unsent = (struct unsent){
                 .conn = conn, .pair = routes[i], .bytes = bytes, .segment_bytes = segment};
@@ -265,6 +314,7 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
             return false;
         }
     }
+    punch_sent_link(conn->punch, now_us);
     return true;
 }
 
@@ -275,8 +325,8 @@ void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us)
     if (u.bytes == 0) {
         return;
     }
-    struct udp_socket *s = conn_socket(u.conn, u.pair.socket);
-    if (s != NULL && udp_send(s, &u.pair.remote, 0, ep->tx, u.bytes, u.segment_bytes) == EAGAIN) {
+    struct udp_socket *s;
+    if (send_to(u.conn, &u.pair, ep->tx, u.bytes, u.segment_bytes, &s) == EAGAIN) {
         endpoint_rewatch(ep, s->fd, true, s);
         return;
     }
@@ -301,7 +351,9 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
         }
         size_t segment;
         /* The engine counts each packet that goes to an address not proven yet. */
-        size_t room = conn->has_path ? sizeof ep->tx : LINK_MAX_DATAGRAM_BYTES;
+        size_t room = conn->has_path || punch_only_relay(conn->punch, now_us)
+                          ? sizeof ep->tx
+                          : LINK_MAX_DATAGRAM_BYTES;
         size_t bytes = link_output(conn->link, now_us, ep->tx, room, &segment);
         if (bytes == 0 || !send_batch(conn, now_us, ep->tx, bytes, segment)) {
             break;
@@ -324,6 +376,21 @@ void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, con
     size_t bytes = link_output(conn->link, now_us, packet, sizeof packet, &segment);
     for (int copy = 0; bytes > 0 && copy < GOODBYE_COPIES; copy++) {
         (void)send_batch(conn, now_us, packet, bytes, segment);
+    }
+}
+
+/* The callee's part of a probe: messages go back, and nothing else is known. */
+static void echo(struct eyelet_conn *conn)
+{
+    struct link_event e;
+    while (link_poll_event(conn->link, &e)) {
+        uint8_t copy[LINK_MAX_DATAGRAM_BYTES];
+        if (e.kind == LINK_EVENT_MESSAGE && e.bytes <= sizeof copy) {
+            memcpy(copy, e.data, e.bytes);
+            (void)link_send_message(conn->link, copy, e.bytes);
+        } else if (e.kind == LINK_EVENT_STREAM_OPENED) {
+            link_stream_reset(conn->link, e.stream, 0);
+        }
     }
 }
 
@@ -357,7 +424,7 @@ static void link_ended(struct eyelet_conn *conn)
 static void follow_link(struct eyelet_conn *conn, uint64_t now_us)
 {
     if (conn->state == CONN_PUNCHING && link_is_established(conn->link)) {
-        if (!conn->path_shown && conn->usable_us != 0) {
+        if (!conn->has_path && conn->usable_us != 0 && !conn->heard_by_relay) {
             /* Our own check is not answered yet, but the handshake came this way. */
             path_usable(conn, now_us);
         }
@@ -380,7 +447,11 @@ void traffic_flush(struct eyelet_conn *conn, uint64_t now_us)
         return;
     }
     if (conn->link != NULL && conn->state != CONN_ENDED) {
+        if (conn->probe && !conn->caller) {
+            echo(conn);
+        }
         flush_link(conn, now_us);
         follow_link(conn, now_us);
+        path_follow(conn, now_us);
     }
 }

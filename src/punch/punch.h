@@ -186,6 +186,8 @@ size_t punch_routes(struct punch *p, uint64_t now_us,
                     struct punch_pair routes[static PUNCH_MAX_ROUTES]);
 /* True if punch_routes would name a pair now; counts nothing. */
 bool punch_has_route(struct punch *p, uint64_t now_us);
+/* True if it would name the relay and nothing else: then whole batches may go. */
+bool punch_only_relay(struct punch *p, uint64_t now_us);
 /* A link packet has been sent by the routes of punch_routes. If nothing is heard from the path
  * after it, the path is checked soon. */
 void punch_sent_link(struct punch *p, uint64_t now_us);

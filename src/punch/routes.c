@@ -131,3 +131,11 @@ bool punch_has_route(struct punch *p, uint64_t now_us)
     return may_go_unheard(p) && !outbox_blocked(p, RESERVE_TRIGGERED + burst_left(p)) &&
            likeliest(p, false, NULL, 0) != NULL;
 }
+
+bool punch_only_relay(struct punch *p, uint64_t now_us)
+{
+    engine_advance(p, now_us);
+    return relay_carries(p) && p->state != CONNECTED &&
+           (p->state == FAILED || (likeliest(p, true, NULL, 0) == NULL &&
+                                   (!may_go_unheard(p) || likeliest(p, false, NULL, 0) == NULL)));
+}

@@ -11,6 +11,7 @@
 #define ID_BYTES        IDENTITY_ID_BYTES
 
 /* Offsets in the body. */
+#define AT_PURPOSE   (MAGIC_BYTES - 1)
 #define AT_DIAL_ID   MAGIC_BYTES
 #define AT_CALLER    (AT_DIAL_ID + WIRE_DIAL_ID_BYTES)
 #define AT_CALLEE    (AT_CALLER + ID_BYTES)
@@ -23,10 +24,12 @@
 #define MAX_BODY_BYTES (MIN_BODY_BYTES + DIAL_MAX_FLIGHT_BYTES)
 #define SALT_BYTES     (WIRE_DIAL_ID_BYTES + 2 * ID_BYTES)
 
+enum { PURPOSE_LINK = 0, PURPOSE_PROBE = 1 };
+
 _Static_assert(MAX_BODY_BYTES + crypto_box_SEALBYTES <= WIRE_MAX_SEALED_BYTES,
                "the longest flight fits");
 
-static const uint8_t magic[MAGIC_BYTES] = "eyelet-dial-1\0\0";
+static const uint8_t magic[MAGIC_BYTES] = "eyelet-dial-1\0\0"; /* the last is the purpose */
 
 static void put_big_endian(uint8_t *out, uint64_t value, size_t bytes)
 {
@@ -48,6 +51,7 @@ static uint64_t get_big_endian(const uint8_t *in, size_t bytes)
 static size_t write_body(const struct dial_offer *offer, uint8_t body[static MAX_BODY_BYTES])
 {
     memcpy(body, magic, MAGIC_BYTES);
+    body[AT_PURPOSE] = offer->is_probe ? PURPOSE_PROBE : PURPOSE_LINK;
     memcpy(body + AT_DIAL_ID, offer->dial_id, WIRE_DIAL_ID_BYTES);
     memcpy(body + AT_CALLER, offer->caller.bytes, ID_BYTES);
     memcpy(body + AT_CALLEE, offer->callee.bytes, ID_BYTES);
@@ -60,7 +64,7 @@ static size_t write_body(const struct dial_offer *offer, uint8_t body[static MAX
 
 static bool read_body(const uint8_t *body, size_t body_bytes, struct dial_offer *out)
 {
-    if (memcmp(body, magic, MAGIC_BYTES) != 0) {
+    if (memcmp(body, magic, AT_PURPOSE) != 0 || body[AT_PURPOSE] > PURPOSE_PROBE) {
         return false;
     }
     size_t flight_bytes = (size_t)get_big_endian(body + AT_SIZE, SIZE_BYTES);
@@ -68,6 +72,7 @@ static bool read_body(const uint8_t *body, size_t body_bytes, struct dial_offer 
         return false;
     }
     memset(out, 0, sizeof(*out));
+    out->is_probe = body[AT_PURPOSE] == PURPOSE_PROBE;
     memcpy(out->dial_id, body + AT_DIAL_ID, WIRE_DIAL_ID_BYTES);
     memcpy(out->caller.bytes, body + AT_CALLER, ID_BYTES);
     memcpy(out->callee.bytes, body + AT_CALLEE, ID_BYTES);

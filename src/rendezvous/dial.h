@@ -2,9 +2,9 @@
 /* The sealed dial: what the caller tells the callee through the mediator, which can read none of
  * it.
  *
- *   body   = "eyelet-dial-1\0\0\0" (16) | dial_id 16 | caller 32 | callee 32 | timestamp_us 8 (BE)
- *          | secret 32 | flight_bytes 2 (BE) | flight | Ed25519 signature 64 over all before it
- *   sealed = crypto_box_seal(body, X25519 key of the callee)
+ *   body   = "eyelet-dial-1\0\0" (15) | purpose 1 (1: a probe, else 0) | dial_id 16 | caller 32
+ *          | callee 32 | timestamp_us 8 (BE) | secret 32 | flight_bytes 2 (BE) | flight | Ed25519
+ * signature 64 over all before it sealed = crypto_box_seal(body, X25519 key of the callee)
  *
  * The signature binds both full IDs (A and -A share an X25519 key) and the first flight, so the
  * callee knows the caller before the caller's certificate arrives, and may answer it at once.
@@ -31,6 +31,7 @@ struct dial_offer {
     uint8_t secret[DIAL_SECRET_BYTES];
     uint8_t flight[DIAL_MAX_FLIGHT_BYTES]; /* the link's first datagram */
     size_t flight_bytes;
+    bool is_probe; /* to measure the path: the callee's library answers it by itself */
 };
 
 /* What both sides derive. "caller_"/"callee_" say whose credential it is: a check sent to X is

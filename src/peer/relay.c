@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "peer/relay.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "peer/endpoint.h"
+
+#define CONNECT_US        5000000u
+#define FIRST_RETRY_US    200000u
+#define LAST_RETRY_US     5000000u
+#define QUEUED_IN_TLS     4096 /* what waits there cannot be dropped any more */
+#define NOT_SENT_BYTES    (16 << 10)
+#define MAX_BATCH_BYTES   65507
+#define MAX_FRAME_BYTES   (WIRE_RELAY_TAG_BYTES + RELAY_MAX_DATAGRAM_BYTES)
+#define QUEUE_LIMIT_BYTES (4 * QUEUED_IN_TLS)
+
+/* ---- what waits for the TLS connection ---- */
+
+/* A ring of sizes and datagrams, tag included. */
+struct relay_queue {
+    size_t first, used; /* bytes */
+    uint8_t bytes[RELAY_QUEUE_BYTES];
+};
+
+static void ring_write(struct relay_queue *q, const void *from, size_t bytes)
+{
+    size_t at = (q->first + q->used) % sizeof q->bytes;
+    size_t part = bytes < sizeof q->bytes - at ? bytes : sizeof q->bytes - at;
+    memcpy(q->bytes + at, from, part);
+    memcpy(q->bytes, (const uint8_t *)from + part, bytes - part);
+    q->used += bytes;
+}
+
+static void ring_read(struct relay_queue *q, void *to, size_t bytes)
+{
+    size_t part = bytes < sizeof q->bytes - q->first ? bytes : sizeof q->bytes - q->first;
+    memcpy(to, q->bytes + q->first, part);
+    memcpy((uint8_t *)to + part, q->bytes, bytes - part);
+    q->first = (q->first + bytes) % sizeof q->bytes;
+    q->used -= bytes;
+}
+
+static size_t queue_take(struct relay_queue *q, uint8_t frame[static MAX_FRAME_BYTES])
+{
+    uint16_t size = 0;
+    if (q->used > 0) {
+        ring_read(q, &size, sizeof size);
+        ring_read(q, frame, size);
+    }
+    return size;
+}
+
+/* The newest datagrams are worth more than the oldest: those were given up by their link. */
+static void queue_put(struct relay_queue *q, const uint8_t *tag, const uint8_t *bytes, size_t size)
+{
+    uint8_t dropped[MAX_FRAME_BYTES];
+    uint16_t total = (uint16_t)(WIRE_RELAY_TAG_BYTES + size);
+    while (sizeof q->bytes - q->used < sizeof total + total) {
+        (void)queue_take(q, dropped);
+    }
+    ring_write(q, &total, sizeof total);
+    ring_write(q, tag, WIRE_RELAY_TAG_BYTES);
+    ring_write(q, bytes, size);
+}
+
+/* ---- the TLS connection ---- */
+
+static void close_channel(struct eyelet_endpoint *ep)
+{
+    struct relay_client *r = &ep->relay;
+    if (r->channel != NULL) {
+        endpoint_unwatch(ep, channel_fd(r->channel));
+        channel_free(r->channel);
+        r->channel = NULL;
+    }
+    free(r->queue);
+    r->queue = NULL;
+    r->deadline_us = UINT64_MAX;
+}
+
+static bool is_open(const struct relay_client *r)
+{
+    return r->channel != NULL && r->queue != NULL && channel_is_open(r->channel);
+}
+
+static void pump(struct eyelet_endpoint *ep)
+{
+    struct relay_client *r = &ep->relay;
+    uint8_t frame[MAX_FRAME_BYTES];
+    while (is_open(r) && r->queue->used > 0 && channel_queued_bytes(r->channel) < QUEUED_IN_TLS) {
+        size_t size = queue_take(r->queue, frame);
+        if (channel_send(r->channel, frame, size) != CHANNEL_OK) {
+            break;
+        }
+    }
+    endpoint_rewatch(ep, channel_fd(r->channel), channel_wants_write(r->channel), r);
+}
+
+static void fail(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct relay_client *r = &ep->relay;
+    endpoint_log(ep, EYELET_LOG_WARN, "the relay connection to the mediator ended: %s",
+                 r->channel != NULL ? channel_why(r->channel) : "no answer");
+    close_channel(ep);
+    r->retry_us = now_us + r->retry_gap_us;
+    r->retry_gap_us = r->retry_gap_us * 2 < LAST_RETRY_US ? r->retry_gap_us * 2 : LAST_RETRY_US;
+    conns_relay_changed(ep, now_us);
+}
+
+/* To where the control session has been led, so that both end at the same mediator. */
+static int connect_beside(const struct session *s)
+{
+    struct sockaddr_storage to;
+    socklen_t bytes = sizeof to;
+    if (getpeername(channel_fd(s->channel), (struct sockaddr *)&to, &bytes) != 0) {
+        return -1;
+    }
+    int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    int one = 1, not_sent = NOT_SENT_BYTES;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &not_sent, sizeof not_sent);
+    if (connect(fd, (struct sockaddr *)&to, bytes) != 0 && errno != EINPROGRESS) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void connect_channel(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct relay_client *r = &ep->relay;
+    const struct session *s = &ep->session;
+    r->retry_us = UINT64_MAX;
+    int fd = connect_beside(s);
+    if (fd < 0) {
+        fail(ep, now_us);
+        return;
+    }
+    struct channel_config config = {.for_relay = true,
+                                    .fd = fd,
+                                    .credentials = s->credentials,
+                                    .max_queue_bytes = QUEUE_LIMIT_BYTES};
+    if (channel_new(&r->channel, &config) != CHANNEL_OK) {
+        r->channel = NULL;
+        fail(ep, now_us);
+        return;
+    }
+    r->deadline_us = now_us + CONNECT_US;
+    if (endpoint_watch(ep, channel_fd(r->channel), true, r) != 0) {
+        fail(ep, now_us);
+    }
+}
+
+void relay_follow(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct relay_client *r = &ep->relay;
+    const struct session *s = &ep->session;
+    unsigned up = s->state == SESSION_UP && s->announced;
+    unsigned v4 = session_is_attested(ep, STUN_IPV4), v6 = session_is_attested(ep, STUN_IPV6);
+    unsigned seen = 1u | up << 1 | v4 << 2 | v6 << 3 | (unsigned)(s->state == SESSION_UP) << 4;
+    if (seen == r->seen) {
+        return;
+    }
+    r->seen = seen;
+    r->wanted = up && s->relay_offered && ep->policy != EYELET_DIRECT_ONLY && !v4 && !v6;
+    if (!r->wanted) {
+        close_channel(ep);
+        r->retry_us = UINT64_MAX;
+        r->retry_gap_us = FIRST_RETRY_US;
+    } else if (r->channel == NULL && r->retry_us == UINT64_MAX) {
+        connect_channel(ep, now_us);
+    }
+    conns_relay_changed(ep, now_us);
+}
+
+void relay_init(struct relay_client *r)
+{
+    *r = (struct relay_client){
+        .retry_us = UINT64_MAX, .retry_gap_us = FIRST_RETRY_US, .deadline_us = UINT64_MAX};
+}
+
+void relay_free(struct eyelet_endpoint *ep)
+{
+    close_channel(ep);
+}
+
+void relay_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct relay_client *r = &ep->relay;
+    if (r->channel != NULL && now_us >= r->deadline_us) {
+        fail(ep, now_us);
+    }
+    if (r->wanted && r->channel == NULL && now_us >= r->retry_us) {
+        connect_channel(ep, now_us);
+    }
+}
+
+uint64_t relay_next_timeout(const struct eyelet_endpoint *ep)
+{
+    const struct relay_client *r = &ep->relay;
+    if (r->channel != NULL) {
+        return r->deadline_us;
+    }
+    return r->wanted ? r->retry_us : UINT64_MAX;
+}
+
+static bool opened(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct relay_client *r = &ep->relay;
+    if (ep->session.channel == NULL ||
+        !identity_equal(channel_peer(r->channel), channel_peer(ep->session.channel))) {
+        return false;
+    }
+    r->queue = calloc(1, sizeof *r->queue);
+    r->deadline_us = UINT64_MAX;
+    r->retry_gap_us = FIRST_RETRY_US;
+    conns_relay_changed(ep, now_us);
+    return r->queue != NULL;
+}
+
+/* ---- tags ---- */
+
+static struct eyelet_conn *find_tag(struct eyelet_endpoint *ep, const uint8_t *tag)
+{
+    struct eyelet_conn *last = ep->last_heard;
+    if (last != NULL && last->relay_open &&
+        memcmp(last->relay_tag, tag, sizeof last->relay_tag) == 0) {
+        return last;
+    }
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        if (c->relay_open && memcmp(c->relay_tag, tag, sizeof c->relay_tag) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+void relay_ready(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct relay_client *r = &ep->relay;
+    if (r->channel == NULL) {
+        return;
+    }
+    if (channel_process(r->channel) != CHANNEL_OK) {
+        fail(ep, now_us);
+        return;
+    }
+    if (r->queue == NULL && channel_is_open(r->channel) && !opened(ep, now_us)) {
+        fail(ep, now_us);
+        return;
+    }
+    for (;;) {
+        const uint8_t *frame;
+        size_t size;
+        int got = r->channel != NULL ? channel_receive(r->channel, &frame, &size) : 0;
+        if (got == 0) {
+            break;
+        }
+        if (got < 0) {
+            fail(ep, now_us);
+            return;
+        }
+        if (size > WIRE_RELAY_TAG_BYTES) {
+            struct eyelet_conn *conn = find_tag(ep, frame);
+            if (conn != NULL) {
+                traffic_relayed(conn, now_us, frame + WIRE_RELAY_TAG_BYTES,
+                                size - WIRE_RELAY_TAG_BYTES);
+            }
+        }
+    }
+    if (r->channel != NULL) {
+        pump(ep);
+    }
+}
+
+/* ---- datagrams ---- */
+
+/* The family whose address the mediator knows as ours. */
+static enum stun_family attested_family(const struct eyelet_endpoint *ep)
+{
+    if (session_is_attested(ep, STUN_IPV4)) {
+        return STUN_IPV4;
+    }
+    return session_is_attested(ep, STUN_IPV6) ? STUN_IPV6 : STUN_NO_FAMILY;
+}
+
+enum relay_way relay_way(const struct eyelet_conn *conn)
+{
+    const struct eyelet_endpoint *ep = conn->ep;
+    if (!conn->relay_open || ep->session.state != SESSION_UP) {
+        return RELAY_NONE;
+    }
+    if (is_open(&ep->relay)) {
+        return RELAY_TLS;
+    }
+    return attested_family(ep) != STUN_NO_FAMILY ? RELAY_UDP : RELAY_NONE;
+}
+
+struct stun_addr relay_address(const struct eyelet_conn *conn)
+{
+    const struct eyelet_endpoint *ep = conn->ep;
+    struct sockaddr_storage sa;
+    socklen_t bytes = sizeof sa;
+    if (relay_way(conn) == RELAY_UDP) {
+        return ep->session.bounce_answered[attested_family(ep)];
+    }
+    if (ep->session.channel != NULL &&
+        getpeername(channel_fd(ep->session.channel), (struct sockaddr *)&sa, &bytes) == 0) {
+        return udp_stun_addr((struct sockaddr *)&sa);
+    }
+    return (struct stun_addr){0};
+}
+
+static int send_udp(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size_t segment)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    enum stun_family family = attested_family(ep);
+    struct udp_socket *s = &ep->warm[family == STUN_IPV6 ? SESSION_IPV6 : PUNCH_DATA_SOCKET];
+    const struct stun_addr *to = &ep->session.bounce_answered[family];
+    size_t used = 0;
+    for (size_t at = 0; at < size; at += segment) {
+        size_t part = size - at < segment ? size - at : segment;
+        if (used + WIRE_RELAY_TAG_BYTES + part > MAX_BATCH_BYTES) {
+            break;
+        }
+        memcpy(ep->relay_tx + used, conn->relay_tag, WIRE_RELAY_TAG_BYTES);
+        memcpy(ep->relay_tx + used + WIRE_RELAY_TAG_BYTES, bytes + at, part);
+        used += WIRE_RELAY_TAG_BYTES + part;
+    }
+    return udp_send(s, to, 0, ep->relay_tx, used, segment + WIRE_RELAY_TAG_BYTES);
+}
+
+int relay_send(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size_t segment)
+{
+    struct eyelet_endpoint *ep = conn->ep;
+    segment = segment == 0 || segment > size ? size : segment;
+    if (segment > RELAY_MAX_DATAGRAM_BYTES) {
+        return EMSGSIZE;
+    }
+    switch (relay_way(conn)) {
+    case RELAY_UDP:
+        return send_udp(conn, bytes, size, segment);
+    case RELAY_TLS:
+        for (size_t at = 0; at < size; at += segment) {
+            queue_put(ep->relay.queue, conn->relay_tag, bytes + at,
+                      size - at < segment ? size - at : segment);
+        }
+        pump(ep);
+        return 0;
+    case RELAY_NONE:
+        break;
+    }
+    return ENETUNREACH;
+}
+
+bool relay_receive(struct eyelet_endpoint *ep, uint64_t now_us, const struct stun_addr *from,
+                   const uint8_t *bytes, size_t size, struct eyelet_conn **conn)
+{
+    const struct session *s = &ep->session;
+    bool is_mediator = false;
+    if (size < WIRE_RELAY_TAG_BYTES || bytes[0] != WIRE_RELAY_TAG_FIRST) {
+        return false;
+    }
+    for (size_t i = 0; i < s->bounce_count && !is_mediator; i++) {
+        is_mediator = stun_addr_equal(&s->bounce[i], from);
+    }
+    if (!is_mediator) {
+        return false;
+    }
+    *conn = find_tag(ep, bytes);
+    if (size == WIRE_RELAY_TAG_BYTES) {
+        if (*conn != NULL) {
+            session_touch(ep, now_us);
+        }
+        *conn = NULL;
+    }
+    return true;
+}
