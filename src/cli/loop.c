@@ -99,6 +99,9 @@ static void on_signal(uv_signal_t *handle, int signal)
     struct loop *loop = handle->data;
     struct outcome outcome = {(enum outcome_exit)(OUTCOME_SIGNAL + signal), "interrupted", ""};
     loop->signal = signal;
+    if (loop->on_stop && loop->on_stop(loop->context, signal)) {
+        return;
+    }
     report_error(loop->report, &outcome, "stopped by a signal");
     loop_end(loop, (int)outcome.exit_code);
 }
@@ -170,6 +173,9 @@ int loop_open(struct loop *loop, const struct options *options, const struct set
         .known_mediators = settings->known_mediators,
         .log = log_line,
         .log_context = loop,
+        .policy = settings->policy,
+        .patience_us = (uint64_t)settings->patience_s * 1000000,
+        .no_port_mapping = settings->no_port_mapping,
     };
     int error = eyelet_open(&loop->ep, &config);
     if (error != EYELET_OK) {

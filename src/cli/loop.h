@@ -13,6 +13,8 @@
 typedef void loop_event(void *context, const eyelet_event *event);
 /* Before every wait: the place to free what callbacks have finished with. */
 typedef void loop_tick(void *context);
+/* SIGINT or SIGTERM; true: it has been taken care of. */
+typedef bool loop_stop(void *context, int signal);
 
 struct loop {
     uv_loop_t uv;
@@ -22,6 +24,7 @@ struct loop {
     eyelet_endpoint *ep;
     loop_event *on_event;
     loop_tick *on_tick;
+    loop_stop *on_stop; /* NULL: a signal ends it with 128 + its number */
     void *context;
     int exit_code;
     int signal; /* that ended it; 0: none */

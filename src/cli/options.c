@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_TIMEOUT_S 1000000
+#define MAX_SECONDS      1000000
+#define MAX_INTERVAL_S   3600
+#define LEAST_INTERVAL_S 0.01 /* the peer answers at most 100 a second */
 
 enum {
     LONG_ALLOW = 256,
@@ -16,7 +18,9 @@ enum {
     LONG_JSON,
     LONG_KEY,
     LONG_MEDIATOR,
+    LONG_NO_MAPPING,
     LONG_OVERWRITE,
+    LONG_PATIENCE,
     LONG_PEER,
     LONG_RELAY,
     LONG_TIMEOUT,
@@ -25,14 +29,18 @@ enum {
 
 static const struct option long_options[] = {
     {"allow", required_argument, NULL, LONG_ALLOW},
+    {"count", required_argument, NULL, 'c'},
     {"direct-only", no_argument, NULL, LONG_DIRECT},
     {"exec", required_argument, NULL, LONG_EXEC},
     {"help", no_argument, NULL, 'h'},
+    {"interval", required_argument, NULL, 'i'},
     {"json", no_argument, NULL, LONG_JSON},
     {"key", required_argument, NULL, LONG_KEY},
     {"mediator", required_argument, NULL, LONG_MEDIATOR},
+    {"no-port-mapping", no_argument, NULL, LONG_NO_MAPPING},
     {"output", required_argument, NULL, 'o'},
     {"overwrite", no_argument, NULL, LONG_OVERWRITE},
+    {"patience", required_argument, NULL, LONG_PATIENCE},
     {"peer", required_argument, NULL, LONG_PEER},
     {"quiet", no_argument, NULL, 'q'},
     {"relay-only", no_argument, NULL, LONG_RELAY},
@@ -47,24 +55,55 @@ static const struct {
     uint32_t bit;
     const char *name;
 } bit_names[] = {
-    {OPTIONS_TIMEOUT, "--timeout"}, {OPTIONS_PATH, "--direct-only"},
+    {OPTIONS_TIMEOUT, "--timeout"}, {OPTIONS_PATH, "--direct-only or --relay-only"},
     {OPTIONS_PEER, "--peer"},       {OPTIONS_OUTPUT, "-o or --overwrite"},
     {OPTIONS_EXEC, "--exec"},       {OPTIONS_TO, "--to"},
-    {OPTIONS_ALLOW, "--allow"},
+    {OPTIONS_ALLOW, "--allow"},     {OPTIONS_NETWORK, "--patience or --no-port-mapping"},
+    {OPTIONS_PING, "-c or -i"},
 };
 
-static bool take_timeout(struct options *options, const char *text)
+static bool take_whole(struct options *options, const char *name, const char *text,
+                       unsigned long least, uint32_t *out)
 {
     char *end;
     errno = 0;
-    unsigned long seconds = strtoul(text, &end, 10);
-    if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || seconds == 0 ||
-        seconds > MAX_TIMEOUT_S) {
-        snprintf(options->why, sizeof(options->why),
-                 "--timeout takes whole seconds, at least 1, not \"%s\"", text);
+    unsigned long number = strtoul(text, &end, 10);
+    if (errno != 0 || *text < '0' || *text > '9' || *end != '\0' || number < least ||
+        number > MAX_SECONDS) {
+        snprintf(options->why, sizeof(options->why), "%s, at least %lu, not \"%s\"", name, least,
+                 text);
         return false;
     }
-    options->timeout_s = (uint32_t)seconds;
+    *out = (uint32_t)number;
+    return true;
+}
+
+static bool take_interval(struct options *options, const char *text)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    /* written so that "nan" is refused, too */
+    if (end == text || *end != '\0' ||
+        !(seconds >= LEAST_INTERVAL_S && seconds <= MAX_INTERVAL_S)) {
+        snprintf(options->why, sizeof(options->why), "-i takes seconds, from %g to %d, not \"%s\"",
+                 LEAST_INTERVAL_S, MAX_INTERVAL_S, text);
+        return false;
+    }
+    options->interval_ms = (uint32_t)(seconds * 1000 + 0.5);
+    return true;
+}
+
+static bool take_policy(struct options *options, bool *which)
+{
+    *which = true;
+    options->used |= OPTIONS_PATH;
+    if (options->direct_only && options->relay_only) {
+        snprintf(
+            options->why, sizeof(options->why),
+            "--direct-only and --relay-only exclude each other: give one, or none for the best "
+            "path there is");
+        return false;
+    }
     return true;
 }
 
@@ -108,12 +147,23 @@ static bool take(struct options *options, int option, const char *value)
         options->used |= OPTIONS_ALLOW;
         return take_allow(options, value);
     case LONG_DIRECT:
-        options->used |= OPTIONS_PATH;
-        return true;
+        return take_policy(options, &options->direct_only);
     case LONG_RELAY:
-        snprintf(options->why, sizeof(options->why),
-                 "--relay-only: this version has no relay, all its paths are direct");
-        return false;
+        return take_policy(options, &options->relay_only);
+    case LONG_NO_MAPPING:
+        options->no_port_mapping = true;
+        options->used |= OPTIONS_NETWORK;
+        return true;
+    case LONG_PATIENCE:
+        options->used |= OPTIONS_NETWORK;
+        return take_whole(options, "--patience takes whole seconds", value, 1,
+                          &options->patience_s);
+    case 'c':
+        options->used |= OPTIONS_PING;
+        return take_whole(options, "-c takes a number of pings", value, 0, &options->count);
+    case 'i':
+        options->used |= OPTIONS_PING;
+        return take_interval(options, value);
     case LONG_EXEC:
         options->command = value;
         options->used |= OPTIONS_EXEC;
@@ -137,7 +187,7 @@ static bool take(struct options *options, int option, const char *value)
         return true;
     case LONG_TIMEOUT:
         options->used |= OPTIONS_TIMEOUT;
-        return take_timeout(options, value);
+        return take_whole(options, "--timeout takes whole seconds", value, 1, &options->timeout_s);
     default:
         return false;
     }
@@ -165,7 +215,7 @@ bool options_parse(struct options *options, int argc, char **argv)
     memset(options, 0, sizeof(*options));
     opterr = 0;
     optind = 0;
-    if (!parse_part(options, argc, argv, "+:hVqvo:")) {
+    if (!parse_part(options, argc, argv, "+:hVqvo:c:i:")) {
         return false;
     }
     if (optind == argc) {
@@ -176,7 +226,7 @@ bool options_parse(struct options *options, int argc, char **argv)
     argc -= optind;
     options->verb = argv[0];
     optind = 0;
-    if (!parse_part(options, argc, argv, ":hVqvo:")) {
+    if (!parse_part(options, argc, argv, ":hVqvo:c:i:")) {
         return false;
     }
     options->arguments = argv + optind;

@@ -18,7 +18,13 @@ struct options {
     bool version;
     bool overwrite;
     unsigned verbose;
-    uint32_t timeout_s; /* 0: not given */
+    bool direct_only; /* at most one of these two */
+    bool relay_only;
+    bool no_port_mapping;
+    uint32_t timeout_s;   /* 0: not given */
+    uint32_t patience_s;  /* 0: not given */
+    uint32_t count;       /* of pings; 0: until interrupted */
+    uint32_t interval_ms; /* between pings; 0: not given */
     const char *peer;
     const char *output;
     const char *command; /* --exec */
@@ -41,6 +47,8 @@ enum options_bit {
     OPTIONS_EXEC = 1 << 4,
     OPTIONS_TO = 1 << 5,
     OPTIONS_ALLOW = 1 << 6,
+    OPTIONS_NETWORK = 1 << 7, /* --patience, --no-port-mapping */
+    OPTIONS_PING = 1 << 8,    /* -c, -i */
 };
 
 /* Reorders argv; all pointers are into it. False: why is set. options_free frees the lists. */

@@ -31,7 +31,9 @@ static const struct {
       "whoever answered does not hold the key of that ID: nothing was sent to it"}},
     {EYELET_ERR_NO_PATH,
      {OUTCOME_NO_DIRECT_PATH, "no-direct-path",
-      "both networks must let UDP out; this version has no relay"}},
+      "leave out --direct-only on both sides to be relayed, or see with \"eyelet netcheck PEER\" "
+      "what "
+      "would make it direct"}},
     {EYELET_ERR_TIMEOUT,
      {OUTCOME_OTHER, "timeout", "try again, or allow more time with --timeout SECONDS"}},
     {EYELET_ERR_CLOSED, {OUTCOME_OTHER, "closed", ""}},
@@ -41,6 +43,10 @@ static const struct {
     {EYELET_ERR_STATE, {OUTCOME_OTHER, "state", ""}},
     {EYELET_ERR_PROTOCOL,
      {OUTCOME_OTHER, "protocol", "check that both sides run matching versions of eyelet"}},
+    {EYELET_ERR_RELAY,
+     {OUTCOME_RELAY_REFUSED, "relay-refused",
+      "ask the operator of the mediator for a higher quota, use another mediator, or see with "
+      "\"eyelet netcheck PEER\" what would make it direct"}},
 };
 
 struct outcome outcome_of_error(int error)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define MAX_DIGITS 6 /* of seconds */
+
 static bool fail(struct settings *settings, const char *what, const char *path)
 {
     snprintf(settings->why, sizeof(settings->why), "%s %s: %s", what, path, strerror(errno));
@@ -28,6 +30,34 @@ static bool replace(char **at, const char *value)
     return copy != NULL;
 }
 
+static bool take_paths(struct settings *settings, const char *value)
+{
+    static const char *const names[] = {[EYELET_ANY_PATH] = "any",
+                                        [EYELET_DIRECT_ONLY] = "direct-only",
+                                        [EYELET_RELAY_ONLY] = "relay-only"};
+    for (int i = EYELET_ANY_PATH; i <= EYELET_RELAY_ONLY; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            settings->policy = (enum eyelet_policy)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_port_mapping(struct settings *settings, const char *value)
+{
+    settings->no_port_mapping = strcmp(value, "no") == 0;
+    return settings->no_port_mapping || strcmp(value, "yes") == 0;
+}
+
+static bool take_patience(struct settings *settings, const char *value)
+{
+    size_t digits = strspn(value, "0123456789");
+    unsigned long seconds = strtoul(value, NULL, 10);
+    settings->patience_s = (uint32_t)seconds;
+    return digits > 0 && digits <= MAX_DIGITS && value[digits] == '\0' && seconds > 0;
+}
+
 /* inih: 0 is an error, and the line's number is then returned by the parser. */
 static int on_setting(void *user, const char *section, const char *name, const char *value)
 {
@@ -41,6 +71,15 @@ static int on_setting(void *user, const char *section, const char *name, const c
     if (strcmp(name, "key") == 0) {
         return replace(&settings->key, value);
     }
+    if (strcmp(name, "paths") == 0) {
+        return take_paths(settings, value);
+    }
+    if (strcmp(name, "port-mapping") == 0) {
+        return take_port_mapping(settings, value);
+    }
+    if (strcmp(name, "patience") == 0) {
+        return take_patience(settings, value);
+    }
     return 0;
 }
 
@@ -48,8 +87,9 @@ static bool check_parsed(struct settings *settings, int line)
 {
     if (line > 0) {
         snprintf(settings->why, sizeof(settings->why),
-                 "config file in %s, line %d: expected \"mediator = HOST[:PORT][#ID]\" or "
-                 "\"key = FILE\"",
+                 "config file in %s, line %d: expected \"mediator = HOST[:PORT][#ID]\", "
+                 "\"key = FILE\", \"paths = any|direct-only|relay-only\", "
+                 "\"port-mapping = yes|no\" or \"patience = SECONDS\"",
                  settings->folder ? settings->folder : "memory", line);
     }
     return line <= 0;
@@ -110,6 +150,36 @@ static bool take(char **at, const char *option, const char *variable)
     return !value || *value == '\0' || replace(at, value);
 }
 
+/* What is not a text: first the environment, then the command line, which wins. */
+static bool take_values(struct settings *settings, const struct options *options)
+{
+    static const struct {
+        const char *variable;
+        bool (*take)(struct settings *settings, const char *value);
+        const char *expected;
+    } variables[] = {
+        {"EYELET_PATHS", take_paths, "any, direct-only or relay-only"},
+        {"EYELET_PORT_MAPPING", take_port_mapping, "yes or no"},
+        {"EYELET_PATIENCE", take_patience, "whole seconds, at least 1"},
+    };
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+        const char *value = getenv(variables[i].variable);
+        if (value && *value && !variables[i].take(settings, value)) {
+            snprintf(settings->why, sizeof(settings->why), "%s is \"%.100s\": it must be %s",
+                     variables[i].variable, value, variables[i].expected);
+            return false;
+        }
+    }
+    if (options->direct_only || options->relay_only) {
+        settings->policy = options->direct_only ? EYELET_DIRECT_ONLY : EYELET_RELAY_ONLY;
+    }
+    if (options->patience_s > 0) {
+        settings->patience_s = options->patience_s;
+    }
+    settings->no_port_mapping = settings->no_port_mapping || options->no_port_mapping;
+    return true;
+}
+
 bool settings_parse(struct settings *settings, const char *text)
 {
     return check_parsed(settings, ini_parse_string(text, on_setting, settings));
@@ -142,7 +212,7 @@ bool settings_load(struct settings *settings, const struct options *options)
         snprintf(settings->why, sizeof(settings->why), "out of memory");
         return false;
     }
-    return true;
+    return take_values(settings, options);
 }
 
 void settings_free(struct settings *settings)

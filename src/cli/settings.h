@@ -4,8 +4,10 @@
 #define CLI_SETTINGS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "cli/options.h"
+#include "eyelet.h"
 
 #define SETTINGS_WHY_BYTES 400
 
@@ -13,6 +15,9 @@ struct settings {
     char *folder; /* $EYELET_CONFIG, or eyelet in $XDG_CONFIG_HOME or ~/.config */
     char *key;
     char *mediator; /* NULL: not set anywhere */
+    enum eyelet_policy policy;
+    uint32_t patience_s; /* 0: the library's */
+    bool no_port_mapping;
     char *known_peers;
     char *known_mediators;
     char *authorized_peers;
@@ -21,7 +26,8 @@ struct settings {
 
 /* Creates the folder (0700) if it is missing. False: why is set. */
 bool settings_load(struct settings *settings, const struct options *options);
-/* The config file's text: "mediator = HOST[:PORT][#ID]" and "key = FILE". False: why is set. */
+/* The config file's text: "mediator = HOST[:PORT][#ID]", "key = FILE", "paths = any", "direct-only"
+ * or "relay-only", "port-mapping = yes" or "no", "patience = SECONDS". False: why is set. */
 bool settings_parse(struct settings *settings, const char *text);
 void settings_free(struct settings *settings);
 

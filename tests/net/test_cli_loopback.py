@@ -451,7 +451,7 @@ def test_timeout(programs):
 def test_usage(programs):
     with loopback(programs) as net:
         for words in (["listen"], ["connect"], ["connect", "a", "b"], ["connect", "not-an-id!"], ["send", "x"], ["send", "--peer", NOBODY],
-                      ["recv"], ["nonsense"], ["id", "x"], ["id", "--peer", NOBODY], ["--relay-only", "connect", NOBODY],
+                      ["recv"], ["nonsense"], ["id", "x"], ["id", "--peer", NOBODY], ["--relay-only", "--direct-only", "connect", NOBODY],
                       ["--nonsense", "id"], ["connect", NOBODY, "--timeout", "0"], ["connect", NOBODY, "--timeout", "1x"],
                       ["listen", "--allow", "any", "--exec", "cat", "--to", "localhost:1"], ["listen", "--allow", "any", "--to", "localhost"],
                       ["listen", "--allow", "any", "--to", "::1:22"], ["listen", "--allow"]):

@@ -60,9 +60,14 @@ static void options_stand_before_and_after_the_verb(void **state)
 static void wrong_options_are_explained(void **state)
 {
     static const char *const bad[] = {
-        "eyelet --nonsense id",        "eyelet id --nonsense",          "eyelet listen --allow",
-        "eyelet --timeout 0 id",       "eyelet --timeout -1 id",        "eyelet --timeout 1s id",
-        "eyelet --timeout 9999999 id", "eyelet connect --relay-only x", "eyelet -x",
+        "eyelet --nonsense id",        "eyelet id --nonsense",
+        "eyelet listen --allow",       "eyelet --timeout 0 id",
+        "eyelet --timeout -1 id",      "eyelet --timeout 1s id",
+        "eyelet --timeout 9999999 id", "eyelet -x",
+        "eyelet ping -c x y",          "eyelet ping -c -1 y",
+        "eyelet ping -i 0 y",          "eyelet ping -i nan y",
+        "eyelet ping -i 1x y",         "eyelet --patience 0 id",
+        "eyelet ping -i 9999 y",       "eyelet connect --relay-only x --direct-only",
     };
     struct options o;
     (void)state;
@@ -73,6 +78,23 @@ static void wrong_options_are_explained(void **state)
     }
 }
 
+static void paths_can_be_chosen(void **state)
+{
+    struct options o;
+    (void)state;
+    assert_true(parse(&o, "eyelet --direct-only --patience 9 connect x --no-port-mapping"));
+    assert_true(o.direct_only && !o.relay_only && o.no_port_mapping);
+    assert_int_equal(o.patience_s, 9);
+    assert_non_null(options_misplaced(&o, OPTIONS_NETWORK));
+    assert_non_null(options_misplaced(&o, OPTIONS_PATH));
+    assert_null(options_misplaced(&o, OPTIONS_PATH | OPTIONS_NETWORK));
+    assert_true(parse(&o, "eyelet --relay-only ping x -c 0 -i 0.25"));
+    assert_true(o.relay_only && !o.direct_only);
+    assert_int_equal(o.count, 0);
+    assert_int_equal(o.interval_ms, 250);
+    assert_string_equal(options_misplaced(&o, OPTIONS_PATH), "-c or -i");
+}
+
 static void the_config_file_is_checked(void **state)
 {
     struct settings s = {0};
@@ -80,6 +102,18 @@ static void the_config_file_is_checked(void **state)
     assert_true(settings_parse(&s, "# mine\nmediator = host:1#id\nkey = /k\n"));
     assert_string_equal(s.mediator, "host:1#id");
     assert_string_equal(s.key, "/k");
+    assert_true(settings_parse(&s, "paths = relay-only\nport-mapping = no\npatience = 30\n"));
+    assert_int_equal(s.policy, EYELET_RELAY_ONLY);
+    assert_int_equal(s.patience_s, 30);
+    assert_true(s.no_port_mapping);
+    assert_true(settings_parse(&s, "paths = any\nport-mapping = yes\n"));
+    assert_int_equal(s.policy, EYELET_ANY_PATH);
+    assert_false(s.no_port_mapping);
+    assert_false(settings_parse(&s, "paths = both\n"));
+    assert_false(settings_parse(&s, "port-mapping = 1\n"));
+    assert_false(settings_parse(&s, "patience = 0\n"));
+    assert_false(settings_parse(&s, "patience = 12345678901\n"));
+    assert_false(settings_parse(&s, "patience = -1\n"));
     assert_false(settings_parse(&s, "mediator = a\nnonsense = 1\n"));
     assert_non_null(strstr(s.why, "line 2"));
     assert_false(settings_parse(&s, "mediator =\n"));
@@ -113,6 +147,27 @@ static void the_command_line_wins(void **state)
     assert_string_equal(s.mediator, "line");
     assert_string_equal(s.key, "k");
     settings_free(&s);
+    setenv("EYELET_PATHS", "relay-only", 1);
+    setenv("EYELET_PORT_MAPPING", "no", 1);
+    setenv("EYELET_PATIENCE", "7", 1);
+    assert_true(parse(&o, "eyelet --patience 8 id"));
+    assert_true(settings_load(&s, &o));
+    assert_int_equal(s.policy, EYELET_RELAY_ONLY);
+    assert_int_equal(s.patience_s, 8);
+    assert_true(s.no_port_mapping);
+    settings_free(&s);
+    assert_true(parse(&o, "eyelet --direct-only id"));
+    assert_true(settings_load(&s, &o));
+    assert_int_equal(s.policy, EYELET_DIRECT_ONLY);
+    assert_int_equal(s.patience_s, 7);
+    settings_free(&s);
+    setenv("EYELET_PATHS", "none", 1);
+    assert_false(settings_load(&s, &o));
+    assert_non_null(strstr(s.why, "EYELET_PATHS"));
+    settings_free(&s);
+    unsetenv("EYELET_PATHS");
+    unsetenv("EYELET_PORT_MAPPING");
+    unsetenv("EYELET_PATIENCE");
     unsetenv("EYELET_CONFIG");
     setenv("XDG_CONFIG_HOME", folder, 1);
     assert_true(settings_load(&s, &o));
@@ -139,6 +194,7 @@ static void exit_codes_are_the_contract(void **state)
         {EYELET_ERR_NO_SUCH_PEER, 4, "no-such-peer"},
         {EYELET_ERR_REFUSED, 5, "refused"},
         {EYELET_ERR_NO_PATH, 6, "no-direct-path"},
+        {EYELET_ERR_RELAY, 7, "relay-refused"},
         {EYELET_ERR_WRONG_PEER, 8, "wrong-peer"},
         {EYELET_ERR_TIMEOUT, 1, "timeout"},
         {EYELET_ERR_CLOSED, 1, "closed"},
@@ -151,7 +207,7 @@ static void exit_codes_are_the_contract(void **state)
         assert_int_equal(outcome.exit_code, contract[i].exit_code);
         assert_string_equal(outcome.code, contract[i].code);
     }
-    for (int error = EYELET_ERR_PROTOCOL; error < 0; error++) {
+    for (int error = EYELET_ERR_RELAY; error < 0; error++) {
         assert_string_not_equal(outcome_of_error(error).code, "other");
     }
 }
@@ -180,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_stand_before_and_after_the_verb),
         cmocka_unit_test(wrong_options_are_explained),
+        cmocka_unit_test(paths_can_be_chosen),
         cmocka_unit_test(the_config_file_is_checked),
         cmocka_unit_test(the_command_line_wins),
         cmocka_unit_test(exit_codes_are_the_contract),
