@@ -105,6 +105,12 @@ static void on_event(void *context, const eyelet_event *event)
     }
 }
 
+static void on_tick(void *context)
+{
+    struct call *call = context;
+    session_tell(call->session);
+}
+
 int verb_connect(const struct options *options, const struct settings *settings,
                  struct report *report)
 {
@@ -120,9 +126,9 @@ int verb_connect(const struct options *options, const struct settings *settings,
     if (exit_code != 0) {
         return exit_code;
     }
-    exit_code = session_dial(&call.loop, &id, &call.session);
+    exit_code = session_dial(&call.loop, &id, SESSION_LINK, &call.session);
     if (exit_code == 0) {
-        exit_code = loop_run(&call.loop, on_event, NULL, &call);
+        exit_code = loop_run(&call.loop, on_event, on_tick, &call);
         pump_free(call.pump);
     }
     session_free(call.session);

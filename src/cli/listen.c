@@ -254,6 +254,7 @@ static void on_tick(void *context)
     struct session **at = &listener->sessions;
     while (*at) {
         struct session *session = *at;
+        session_tell(session);
         if (!session->closed || has_channels(listener, session)) {
             at = &session->next;
             continue;

@@ -5,6 +5,8 @@
 #include "cli/verbs.h"
 #include "eyelet.h"
 
+#define COMMON (OPTIONS_TIMEOUT | OPTIONS_PATH | OPTIONS_NETWORK)
+
 static const struct {
     const char *name;
     verb_run *run;
@@ -13,16 +15,19 @@ static const struct {
     const char *help;
 } verbs[] = {
     {"id", verb_id, 0, "id", "print the ID of this peer"},
-    {"listen", verb_listen,
-     OPTIONS_ALLOW | OPTIONS_EXEC | OPTIONS_TO | OPTIONS_TIMEOUT | OPTIONS_PATH,
+    {"listen", verb_listen, OPTIONS_ALLOW | OPTIONS_EXEC | OPTIONS_TO | COMMON,
      "listen [--allow ID|NAME|any]... [--exec COMMAND | --to HOST:PORT]",
      "pipe the first caller to stdin and stdout, or serve many"},
-    {"connect", verb_connect, OPTIONS_TIMEOUT | OPTIONS_PATH, "connect ID|NAME",
+    {"connect", verb_connect, COMMON, "connect ID|NAME",
      "pipe stdin and stdout to a peer that listens"},
-    {"send", verb_send, OPTIONS_PEER | OPTIONS_TIMEOUT | OPTIONS_PATH,
-     "send PATH... --peer ID|NAME", "send files and folders to a peer that receives"},
-    {"recv", verb_recv, OPTIONS_PEER | OPTIONS_OUTPUT | OPTIONS_TIMEOUT | OPTIONS_PATH,
+    {"send", verb_send, OPTIONS_PEER | COMMON, "send PATH... --peer ID|NAME",
+     "send files and folders to a peer that receives"},
+    {"recv", verb_recv, OPTIONS_PEER | OPTIONS_OUTPUT | COMMON,
      "recv --peer ID|NAME [-o FOLDER] [--overwrite]", "receive files and folders from a peer"},
+    {"netcheck", verb_netcheck, COMMON, "netcheck [ID|NAME]",
+     "what this network is like, or why the path to a peer is what it is"},
+    {"ping", verb_ping, OPTIONS_PING | COMMON, "ping ID|NAME [-c COUNT] [-i SECONDS]",
+     "measure the path to a peer, again and again"},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -38,8 +43,10 @@ static void print_usage(FILE *stream)
             "  --mediator HOST[:PORT][#ID]  the server that introduces peers (EYELET_MEDIATOR)\n"
             "  --key FILE                   the key of this peer (EYELET_KEY)\n"
             "  --timeout SECONDS            give up when there is no connection by then\n"
-            "  --direct-only                use direct paths only (this version has no others)\n"
-            "  --relay-only                 refused: this version has no relay\n"
+            "  --direct-only                no relay: fail where there is no direct path\n"
+            "  --relay-only                 the relay only: the peer learns no address of ours\n"
+            "  --no-port-mapping            never ask the router for a port\n"
+            "  --patience SECONDS           how long a peer may be away before it is given up\n"
             "  --json                       say everything as one JSON object a line\n"
             "  -q, --quiet                  say errors only\n"
             "  -v, --verbose                tell how it goes; twice: everything\n"

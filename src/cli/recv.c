@@ -206,6 +206,9 @@ static void on_event(void *context, const eyelet_event *event)
 static void on_tick(void *context)
 {
     struct inbound *in = context;
+    if (in->session) {
+        session_tell(in->session);
+    }
     if (in->progress.shown && !in->over && in->stream >= 0) {
         struct receiver_progress p = receiver_progress(in->receiver);
         progress_update(&in->progress, loop_now_us(), p.name, p.bytes, p.total_bytes);

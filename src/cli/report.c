@@ -29,8 +29,10 @@ static void write_line(struct report *report, FILE *stream, const char *event, j
 
 void report_init(struct report *report, const struct options *options)
 {
-    *report = (struct report){
-        .json = options->json, .quiet = options->quiet, .verbose = options->verbose};
+    *report = (struct report){.json = options->json,
+                              .quiet = options->quiet,
+                              .verbose = options->verbose,
+                              .events = stderr};
 }
 
 void report_clear_line(struct report *report)
@@ -72,6 +74,15 @@ void report_note(struct report *report, const char *format, ...)
 }
 
 void report_event(struct report *report, const char *event, json_t *fields)
+{
+    if (report->json && report->events) {
+        write_line(report, report->events, event, fields);
+    } else {
+        json_decref(fields);
+    }
+}
+
+void report_log(struct report *report, const char *event, json_t *fields)
 {
     if (report->json) {
         write_line(report, stderr, event, fields);

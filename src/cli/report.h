@@ -15,6 +15,7 @@ struct report {
     bool json;
     bool quiet;
     unsigned verbose;
+    FILE *events;   /* where JSON goes: stderr; stdout for verbs that answer; NULL: nowhere */
     bool line_open; /* a progress bar stands on the last line of the terminal */
 };
 
@@ -29,9 +30,12 @@ __attribute__((format(printf, 2, 3))) void report_story(struct report *report, c
 /* For people, unless -q. */
 __attribute__((format(printf, 2, 3))) void report_note(struct report *report, const char *format,
                                                        ...);
-/* With --json only: adds "v" and "event" and writes the line. Takes over fields (NULL: none). */
+/* With --json only: adds "v" and "event" and writes the line. Takes over fields (NULL: none).
+ * Errors, warnings and how it goes are on stderr, whatever the verb. */
 void report_event(struct report *report, const char *event, json_t *fields);
-/* The same on stdout, for verbs that answer. */
+/* Likewise, but always on stderr. */
+void report_log(struct report *report, const char *event, json_t *fields);
+/* On stdout, also without --json: for verbs that answer. */
 void report_answer(struct report *report, const char *event, json_t *fields);
 /* For both: text says what happened, to what; hint what to do next ("": nothing). Returns the exit
  * code. */

@@ -164,6 +164,7 @@ static void on_event(void *context, const eyelet_event *event)
 static void on_tick(void *context)
 {
     struct outbound *out = context;
+    session_tell(out->session);
     if (out->progress.shown && !out->over && out->stream >= 0) {
         struct sender_progress p = sender_progress(out->sender);
         uint64_t waiting = eyelet_stream_unacked(out->session->conn, out->stream);
@@ -205,7 +206,7 @@ static int dial_and_send(struct outbound *out, const struct options *options,
         return exit_code;
     }
     progress_init(&out->progress, report);
-    exit_code = session_dial(&out->loop, &id, &out->session);
+    exit_code = session_dial(&out->loop, &id, SESSION_LINK, &out->session);
     if (exit_code == 0) {
         exit_code = loop_run(&out->loop, on_event, on_tick, out);
     }

@@ -1,70 +1,70 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/session.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "cli/path.h"
 #include "cli/peers.h"
 
-#define ADDRESS_BYTES 64
+#define SESSION_TEXT_BYTES 512
 
 static double age_ms(const struct session *session)
 {
     return (double)(loop_now_us() - session->began_us) / 1000;
 }
 
-static const char *show_address(const eyelet_path *path, char text[static ADDRESS_BYTES])
-{
-    char host[INET6_ADDRSTRLEN + 16];
-    char port[8];
-    if (getnameinfo((const struct sockaddr *)&path->remote, path->remote_bytes, host, sizeof(host),
-                    port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-        return "?";
-    }
-    snprintf(text, ADDRESS_BYTES, path->remote.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-             port);
-    return text;
-}
-
 static void on_path(struct session *session)
 {
     eyelet_path path;
-    char text[ADDRESS_BYTES];
-    if (eyelet_conn_path(session->conn, &path) != EYELET_OK) {
-        return;
+    json_t *fields;
+    if (eyelet_conn_path(session->conn, &path) == EYELET_OK) {
+        fields = path_json(&path);
+    } else {
+        fields = json_pack("{s:s,s:f}", "kind", "none", "ms", age_ms(session));
     }
-    const char *kind = path.direct ? "direct" : "relay";
-    const char *remote = show_address(&path, text);
-    double rtt_ms = path.rtt_us / 1000.0;
-    report_event(session->loop->report, "path",
-                 json_pack("{s:s,s:s,s:s,s:f,s:f,s:s}", "kind", kind, "local", path.local, "remote",
-                           remote, "rtt_ms", rtt_ms, "ms", (double)path.since_dial_us / 1000.0,
-                           "peer", session->peer));
-    report_story(session->loop->report, "%s path to %s (%s), round trip %.1f ms, after %.1f ms",
-                 kind, remote, path.local, rtt_ms, (double)path.since_dial_us / 1000.0);
+    if (fields) {
+        json_object_set_new(fields, "peer", json_string(session->peer));
+    }
+    report_event(session->loop->report, "path", fields);
 }
 
 static void on_connected(struct session *session)
 {
+    eyelet_path path;
+    bool has_path = eyelet_conn_path(session->conn, &path) == EYELET_OK;
+    const char *kind = has_path ? path_kind(&path) : "none";
     session->connected = true;
     report_event(
         session->loop->report, "connected",
-        json_pack("{s:s,s:f,s:s}", "kind", "direct", "ms", age_ms(session), "peer", session->peer));
+        json_pack("{s:s,s:f,s:s}", "kind", kind, "ms", age_ms(session), "peer", session->peer));
     report_story(session->loop->report, "connected to %s after %.1f ms", session->peer,
                  age_ms(session));
+}
+
+/* Without a path, what would make one is worth more than a general hint. */
+static int say_failed(struct session *session, int error)
+{
+    struct outcome outcome = outcome_of_error(error);
+    eyelet_diagnosis diagnosis;
+    const char *why = eyelet_why(session->loop->ep, session->conn);
+    char text[SESSION_TEXT_BYTES];
+    snprintf(text, sizeof(text), "%s", *why ? why : eyelet_strerror(error));
+    if ((error == EYELET_ERR_NO_PATH || error == EYELET_ERR_RELAY) &&
+        session_diagnose(session, &diagnosis) && diagnosis.remedy && *diagnosis.remedy) {
+        outcome.hint = diagnosis.remedy;
+    }
+    return report_error(session->loop->report, &outcome, text);
 }
 
 static int on_closed(struct session *session, int error)
 {
     int exit_code = 0;
+    session_tell(session);
     session->closed = true;
     if (error != EYELET_OK && !session->closing) {
-        struct outcome outcome = outcome_of_error(error);
-        const char *why = eyelet_why(session->loop->ep, session->conn);
-        exit_code =
-            report_error(session->loop->report, &outcome, *why ? why : eyelet_strerror(error));
+        exit_code = say_failed(session, error);
     }
     report_event(session->loop->report, "closed",
                  json_pack("{s:I,s:I,s:f,s:s}", "bytes_in", (json_int_t)session->bytes_in,
@@ -73,6 +73,43 @@ static int on_closed(struct session *session, int error)
     report_story(session->loop->report, "closed: %llu bytes in, %llu bytes out",
                  (unsigned long long)session->bytes_in, (unsigned long long)session->bytes_out);
     return exit_code;
+}
+
+static void tell_step(struct session *session, const eyelet_step *step)
+{
+    struct report *report = session->loop->report;
+    if (report->verbose == 0) {
+        return;
+    }
+    if (report->json) {
+        json_t *fields = step_json(step);
+        if (fields) {
+            json_object_set_new(fields, "peer", json_string(session->peer));
+        }
+        report_log(report, "step", fields);
+    } else {
+        report_story(report, "%8.1f ms  %-7s %s", (double)step->at_us / 1000, step->what,
+                     step->text);
+    }
+}
+
+/* Nobody has to ask why it is slow; who has asked for the relay knows. */
+static void explain(struct session *session)
+{
+    struct report *report = session->loop->report;
+    eyelet_diagnosis diagnosis;
+    if (session->explained || !session->connected ||
+        session->loop->settings->policy == EYELET_RELAY_ONLY ||
+        !session_diagnose(session, &diagnosis) || strcmp(diagnosis.outcome, "relayed") != 0 ||
+        *diagnosis.reason == '\0') {
+        return;
+    }
+    session->explained = true;
+    report_event(report, "relayed",
+                 json_pack("{s:s,s:s,s:s}", "reason", diagnosis.reason, "remedy", diagnosis.remedy,
+                           "peer", session->peer));
+    report_note(report, "relayed: %s%s%s", diagnosis.reason, *diagnosis.remedy ? "; " : "",
+                diagnosis.remedy);
 }
 
 struct session *session_new(struct loop *loop, eyelet_conn *conn)
@@ -96,14 +133,40 @@ void session_free(struct session *session)
     }
 }
 
+void session_tell(struct session *session)
+{
+    eyelet_step step;
+    bool news = false;
+    if (session->closed) {
+        return;
+    }
+    while (step_next(session->conn, &session->next_step, &step)) {
+        news = true;
+        tell_step(session, &step);
+    }
+    if (news) {
+        explain(session);
+    }
+}
+
+bool session_diagnose(const struct session *session, eyelet_diagnosis *diagnosis)
+{
+    *diagnosis = (eyelet_diagnosis){.size = sizeof(*diagnosis)};
+    diagnosis->mine.size = diagnosis->theirs.size = sizeof(eyelet_nat);
+    return eyelet_conn_diagnose(session->conn, diagnosis) == EYELET_OK;
+}
+
 int session_event(struct session *session, const eyelet_event *event)
 {
     switch (event->kind) {
     case EYELET_EVENT_PATH:
         on_path(session);
+        session_tell(session);
+        explain(session);
         return 0;
     case EYELET_EVENT_CONNECTED:
         on_connected(session);
+        explain(session);
         return 0;
     case EYELET_EVENT_CLOSED:
         return on_closed(session, event->error);
@@ -140,10 +203,12 @@ int session_peer(const char *text, const struct settings *settings, struct repor
     return 0;
 }
 
-int session_dial(struct loop *loop, const eyelet_id *peer, struct session **out)
+int session_dial(struct loop *loop, const eyelet_id *peer, enum session_kind kind,
+                 struct session **out)
 {
     eyelet_conn *conn;
     eyelet_dial_options dial = {.size = sizeof(dial),
+                                .probe = kind == SESSION_PROBE,
                                 .timeout_us = (uint64_t)loop->options->timeout_s * 1000000};
     int error = eyelet_dial(loop->ep, peer, &dial, &conn);
     if (error == EYELET_OK) {

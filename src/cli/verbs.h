@@ -15,5 +15,10 @@ verb_run verb_listen;
 verb_run verb_connect;
 verb_run verb_send;
 verb_run verb_recv;
+verb_run verb_netcheck;
+verb_run verb_ping;
+
+/* netcheck with a peer. */
+verb_run verb_netcheck_peer;
 
 #endif
