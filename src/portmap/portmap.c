@@ -220,6 +220,8 @@ static bool still_holds(struct portmap *pm, const struct patience *p, const stru
     if (same_way) {
         give_back(p, l);
     }
+    l->protocol = PORTMAP_NO_PROTOCOL; /* a router that cannot be reached any more keeps it until
+                                          its end */
     return false;
 }
 
@@ -299,7 +301,7 @@ static void *work(void *argument)
         if (patience_wait(&p, -1, 0, 0) == PATIENCE_STOPPED) {
             break;
         }
-        p.deadline_us = patience_now_us() + gap_s * 1000000ULL;
+        p.deadline_us = began + gap_s * 1000000ULL;
         enum patience_end end = patience_wait(&p, pm->moved_fd, POLLIN, 0);
         if (end == PATIENCE_STOPPED) {
             break;
