@@ -187,6 +187,7 @@ void path_doubted(struct eyelet_conn *conn, uint64_t now_us)
 {
     conn_tell(conn, "silent", "nothing is heard on the path any more");
     relay_from_now_on(conn, now_us);
+    conn->usable_us = 0;
     /* If it is our own NAT that has forgotten us, the relay must learn our new address. */
     session_touch(conn->ep, now_us);
     if (relay_way(conn) != RELAY_NONE) {
@@ -202,8 +203,10 @@ void path_lost(struct eyelet_conn *conn, uint64_t now_us)
         relay_from_now_on(conn, now_us);
         session_touch(conn->ep, now_us);
     }
-    conn->carrier = CONN_NO_CARRIER;
-    conn->news |= CONN_NEWS_PATH;
+    if (conn->carrier == CONN_DIRECT) {
+        conn->carrier = CONN_NO_CARRIER;
+        conn->news |= CONN_NEWS_PATH;
+    }
     conn->usable_us = 0;
     calls_resume(conn);
 }
