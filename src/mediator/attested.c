@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "mediator/attested.h"
 
-static struct attested_address *attested_slot(struct attested *attested,
-                                              const struct stun_addr *from)
+static bool attested_slot_is_fresh(const struct attested_address *slot, uint64_t now_us)
 {
-    return &attested->address[from->family == STUN_IPV6];
+    return slot->addr.family != STUN_NO_FAMILY && now_us - slot->seen_us < ATTESTED_LIFETIME_US;
 }
 
-bool attested_keepalive(struct attested *attested, const struct stun_addr *from, uint64_t sequence,
-                        uint64_t now_us)
+bool attested_keepalive(struct attested *attested, const struct attested_address *from,
+                        uint64_t sequence, uint64_t now_us)
 {
-    struct attested_address *slot = attested_slot(attested, from);
+    struct attested_address *slot = &attested->address[from->addr.family == STUN_IPV6];
 
     if (sequence <= attested->sequence)
-        return stun_addr_equal(&slot->addr, from);
+        return stun_addr_equal(&slot->addr, &from->addr);
     attested->sequence = sequence;
-    *slot = (struct attested_address){.addr = *from, .seen_us = now_us};
+    *slot = *from;
+    slot->seen_us = now_us;
     return true;
 }
 
@@ -24,10 +24,28 @@ size_t attested_fresh(const struct attested *attested, uint64_t now_us,
 {
     size_t count = 0;
 
+    for (size_t i = 0; i < ATTESTED_MAX; i++)
+        if (attested_slot_is_fresh(&attested->address[i], now_us))
+            out[count++] = attested->address[i].addr;
+    return count;
+}
+
+bool attested_is(const struct attested *attested, const struct stun_addr *from, uint64_t now_us)
+{
+    const struct attested_address *slot = &attested->address[from->family == STUN_IPV6];
+
+    return attested_slot_is_fresh(slot, now_us) && stun_addr_equal(&slot->addr, from);
+}
+
+const struct attested_address *attested_latest(const struct attested *attested, uint64_t now_us)
+{
+    const struct attested_address *latest = NULL;
+
     for (size_t i = 0; i < ATTESTED_MAX; i++) {
         const struct attested_address *slot = &attested->address[i];
-        if (slot->addr.family != STUN_NO_FAMILY && now_us - slot->seen_us < ATTESTED_LIFETIME_US)
-            out[count++] = slot->addr;
+        if (attested_slot_is_fresh(slot, now_us) &&
+            (latest == NULL || slot->seen_us > latest->seen_us))
+            latest = slot;
     }
-    return count;
+    return latest;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where keepalives of one session have been seen to come from: the only addresses that the mediator
- * vouches for. Pure.
+ * vouches for, and the only ones that the relay sends to. Pure.
  *
  * One sequence for both families: were there two, a keepalive captured on one of them could be
  * replayed from an address of the other. */
@@ -13,9 +13,13 @@
 #define ATTESTED_LIFETIME_US (180u * 1000000u)
 #define ATTESTED_MAX         2
 
+/* The way back matters too: a NAT may give every destination another mapping, so what goes to this
+ * address must come from where its keepalive went. */
 struct attested_address {
     struct stun_addr addr;
+    struct stun_addr asked; /* our own end; none where the socket has an address of its own */
     uint64_t seen_us;
+    uint8_t socket; /* the bounce socket to which it came */
 };
 
 struct attested {
@@ -24,13 +28,20 @@ struct attested {
     struct attested_address address[ATTESTED_MAX]; /* IPv4, IPv6 */
 };
 
-/* A keepalive whose integrity is right. True: answer it. An old sequence attests nothing and is
- * answered only to the address that is attested already (its answer may have been lost). */
-bool attested_keepalive(struct attested *attested, const struct stun_addr *from, uint64_t sequence,
-                        uint64_t now_us);
+/* A keepalive whose integrity is right; from: with the socket and our address that it came to.
+ * True: answer it. An old sequence attests nothing and is answered only to the address that is
+ * attested already (its answer may have been lost). */
+bool attested_keepalive(struct attested *attested, const struct attested_address *from,
+                        uint64_t sequence, uint64_t now_us);
 
 /* Those that are fresh: 0 to 2. */
 size_t attested_fresh(const struct attested *attested, uint64_t now_us,
                       struct stun_addr out[static ATTESTED_MAX]);
+
+/* Whether a datagram from here is this session's. */
+bool attested_is(const struct attested *attested, const struct stun_addr *from, uint64_t now_us);
+
+/* Of the fresh ones that whose keepalive came last, or NULL. */
+const struct attested_address *attested_latest(const struct attested *attested, uint64_t now_us);
 
 #endif

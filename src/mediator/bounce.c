@@ -65,6 +65,8 @@ static bool bounce_keepalive(struct bounce *bounce, const struct bounce_question
                              const struct stun_message *msg, uint64_t now_us,
                              struct bounce_answer *out)
 {
+    struct attested_address from = {
+        .addr = question->from, .asked = question->asked, .socket = (uint8_t)question->socket};
     uint64_t session_id;
     struct stun_builder builder;
 
@@ -74,7 +76,7 @@ static bool bounce_keepalive(struct bounce *bounce, const struct bounce_question
         return false;
     struct attested *session = bounce->find(bounce->context, session_id);
     if (session == NULL || !stun_integrity_sha256_ok(msg, session->key, sizeof session->key) ||
-        !attested_keepalive(session, &question->from, msg->sequence, now_us))
+        !attested_keepalive(session, &from, msg->sequence, now_us))
         return false;
     stun_begin(&builder, out->bytes, sizeof out->bytes, STUN_BINDING_SUCCESS, msg->transaction);
     stun_add_addr(&builder, STUN_XOR_MAPPED_ADDRESS, &question->from);

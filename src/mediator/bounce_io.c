@@ -2,23 +2,21 @@
 #include "mediator/bounce_io.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "mediator/burst_in.h"
+#include "mediator/burst_out.h"
 #include "mediator/sockets.h"
 
-#define BOUNCE_IO_BATCH          32
-#define BOUNCE_IO_BATCHES        8 /* a turn, so that UDP cannot starve the sessions */
-#define BOUNCE_IO_DATAGRAM_BYTES (STUN_MAX_MESSAGE_BYTES + 1)
-#define BOUNCE_IO_CONTROL_BYTES  CMSG_SPACE(sizeof(struct in6_pktinfo))
-#define BOUNCE_IO_PORT_TRIES     64
-#define BOUNCE_IO_FIRST_PORT     20000
-#define BOUNCE_IO_PORT_RANGE     12000 /* below the ports that Linux gives out itself */
-#define BOUNCE_IO_LIMIT_SLOTS    4096
+#define BOUNCE_IO_BATCHES     8 /* a turn, so that UDP cannot starve the sessions */
+#define BOUNCE_IO_PORT_TRIES  64
+#define BOUNCE_IO_FIRST_PORT  20000
+#define BOUNCE_IO_PORT_RANGE  12000 /* below the ports that Linux gives out itself */
+#define BOUNCE_IO_LIMIT_SLOTS 4096
 
 struct bounce_io_socket {
     uv_poll_t poll;
@@ -27,151 +25,143 @@ struct bounce_io_socket {
     int fd;
 };
 
-/* One datagram in, at most one out; the answer reuses the source as it came (with its scope). */
-struct bounce_io_slot {
-    struct sockaddr_storage name;
-    _Alignas(struct cmsghdr) uint8_t control[BOUNCE_IO_CONTROL_BYTES];
-    uint8_t bytes[BOUNCE_IO_DATAGRAM_BYTES];
-    struct iovec vector;
-    struct bounce_answer answer;
-    size_t control_bytes;
-};
-
 struct bounce_io {
     struct bounce bounce;
+    struct bounce_io_owner owner;
     struct bounce_io_socket sockets[BOUNCE_MAX_SOCKETS];
     size_t open_handles;
-    struct mmsghdr messages[BOUNCE_IO_BATCH];
-    struct bounce_io_slot slots[BOUNCE_IO_BATCH];
+    struct burst_in *in;
+    struct burst_out *out;
 };
 
-static struct stun_addr bounce_io_asked(struct msghdr *message, uint16_t port)
+_Static_assert(BOUNCE_MAX_SOCKETS <= BURST_OUT_MAX_SOCKETS &&
+                   BOUNCE_MAX_ANSWER_BYTES <= BURST_OUT_MAX_ANSWER_BYTES,
+               "every answer can be sent");
+
+/* Back to where an arrival came from. */
+static void bounce_io_answer(struct bounce_io *io, const struct burst_in_arrival *arrival,
+                             size_t socket, uint16_t port, const uint8_t *bytes, size_t size)
 {
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
-         part = CMSG_NXTHDR(message, part)) {
-        if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
-            struct in_pktinfo info;
-            memcpy(&info, CMSG_DATA(part), sizeof info);
-            return stun_addr_from_ip((const uint8_t *)&info.ipi_addr, 4, port);
-        }
-        if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO) {
-            struct in6_pktinfo info;
-            memcpy(&info, CMSG_DATA(part), sizeof info);
-            return stun_addr_from_ip((const uint8_t *)&info.ipi6_addr, 16, port);
-        }
-    }
-    return (struct stun_addr){0};
+    struct burst_out_way way = {
+        .socket = socket, .to = arrival->from, .source = arrival->asked, .name = arrival->name};
+    uint8_t *room = burst_out_room(io->out, size);
+
+    way.to.port = port;
+    memcpy(room, bytes, size);
+    burst_out_add(io->out, &way, room, size, size);
 }
 
-/* On the way back the pktinfo of the question serves as the source of the answer. */
-static size_t bounce_io_source(struct msghdr *message)
+static void bounce_io_stun(struct bounce_io *io, size_t socket,
+                           const struct burst_in_arrival *arrival, const uint8_t *bytes,
+                           size_t size, uint64_t now_us)
 {
-    struct cmsghdr *part = CMSG_FIRSTHDR(message);
-
-    if (part == NULL)
-        return 0;
-    if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
-        struct in_pktinfo info;
-        memcpy(&info, CMSG_DATA(part), sizeof info);
-        info.ipi_spec_dst = info.ipi_addr;
-        info.ipi_ifindex = 0;
-        memcpy(CMSG_DATA(part), &info, sizeof info);
-    }
-    return message->msg_controllen;
-}
-
-static void bounce_io_flush(struct bounce_io *io, struct bounce_io_socket *socket, size_t count)
-{
-    struct mmsghdr out[BOUNCE_IO_BATCH];
-    size_t out_count = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        struct bounce_io_slot *slot = &io->slots[i];
-        if (slot->answer.size == 0 || slot->answer.socket != socket->index)
-            continue;
-        slot->vector = (struct iovec){slot->answer.bytes, slot->answer.size};
-        out[out_count] = io->messages[i];
-        out[out_count].msg_hdr.msg_iov = &slot->vector;
-        out[out_count].msg_hdr.msg_control = slot->control_bytes > 0 ? slot->control : NULL;
-        out[out_count++].msg_hdr.msg_controllen = slot->control_bytes;
-    }
-    for (size_t sent = 0; sent < out_count;) {
-        int result = sendmmsg(socket->fd, &out[sent], (unsigned)(out_count - sent), MSG_DONTWAIT);
-        if (result > 0)
-            sent += (size_t)result;
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            break;
-        else
-            sent++; /* this destination cannot be reached; the others may */
-    }
-}
-
-static int bounce_io_receive(struct bounce_io *io, int fd)
-{
-    for (size_t i = 0; i < BOUNCE_IO_BATCH; i++) {
-        struct bounce_io_slot *slot = &io->slots[i];
-        slot->answer.size = 0;
-        slot->vector = (struct iovec){slot->bytes, sizeof slot->bytes};
-        io->messages[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &slot->name,
-                                                       .msg_namelen = sizeof slot->name,
-                                                       .msg_iov = &slot->vector,
-                                                       .msg_iovlen = 1,
-                                                       .msg_control = slot->control,
-                                                       .msg_controllen = sizeof slot->control}};
-    }
-    return recvmmsg(fd, io->messages, BOUNCE_IO_BATCH, MSG_DONTWAIT, NULL);
-}
-
-static void bounce_io_reply(struct bounce_io *io, const struct bounce_io_socket *socket, size_t i,
-                            uint64_t now_us)
-{
-    struct msghdr *message = &io->messages[i].msg_hdr;
-    struct bounce_io_slot *slot = &io->slots[i];
     struct bounce_question question = {
-        .bytes = slot->bytes,
-        .size = io->messages[i].msg_len,
-        .socket = socket->index,
-        .from = sockets_from_sockaddr(&slot->name),
-        .asked = bounce_io_asked(message, io->bounce.sockets[socket->index].bound.port),
+        .bytes = bytes,
+        .size = size,
+        .socket = socket,
+        .from = arrival->from,
+        .asked = arrival->asked,
     };
+    struct bounce_answer answer;
 
-    if ((message->msg_flags & MSG_TRUNC) ||
-        !bounce_answer(&io->bounce, &question, now_us, &slot->answer)) {
-        slot->answer.size = 0;
+    if (size <= STUN_MAX_MESSAGE_BYTES && bounce_answer(&io->bounce, &question, now_us, &answer))
+        bounce_io_answer(io, arrival, answer.socket, answer.to.port, answer.bytes, answer.size);
+}
+
+/* What may pass of a run goes on its way, each datagram with the receiver's tag. */
+static void bounce_io_forward(struct bounce_io *io, const struct relay_run *run,
+                              const struct relay_route *route, uint8_t *bytes, bool to_stream)
+{
+    for (size_t at = 0; at < route->size; at += run->datagram_bytes)
+        memcpy(bytes + at, route->tag, sizeof route->tag);
+    if (to_stream) {
+        streams_put(io->owner.streams, route->stream, bytes, route->size, run->datagram_bytes);
         return;
     }
-    slot->control_bytes = bounce_io_source(message);
-    if (slot->name.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&slot->name)->sin6_port = htons(slot->answer.to.port);
-    else
-        ((struct sockaddr_in *)&slot->name)->sin_port = htons(slot->answer.to.port);
+    struct burst_out_way way = {.joins = true,
+                                .socket = route->to->socket,
+                                .to = route->to->addr,
+                                .source = route->to->asked};
+    burst_out_add(io->out, &way, bytes, route->size, run->datagram_bytes);
+}
+
+/* From here to where the tag changes. */
+static size_t bounce_io_run_bytes(const uint8_t *bytes, size_t size, size_t datagram_bytes)
+{
+    size_t end = datagram_bytes < size ? datagram_bytes : size;
+
+    while (size - end >= WIRE_RELAY_TAG_BYTES &&
+           memcmp(bytes + end, bytes, WIRE_RELAY_TAG_BYTES) == 0)
+        end += size - end < datagram_bytes ? size - end : datagram_bytes;
+    return end;
+}
+
+static size_t bounce_io_run(struct bounce_io *io, size_t socket,
+                            const struct burst_in_arrival *arrival, size_t at, uint64_t now_us)
+{
+    uint8_t *bytes = arrival->bytes + at;
+    struct relay_run run = {
+        .bytes = bytes,
+        .size = bounce_io_run_bytes(bytes, arrival->size - at, arrival->datagram_bytes),
+        .from = &arrival->from,
+    };
+    struct relay_route route;
+
+    run.datagram_bytes = run.size < arrival->datagram_bytes ? run.size : arrival->datagram_bytes;
+    switch (relay_route(io->owner.relay, &run, now_us, &route)) {
+    case RELAY_TO_ADDRESS:
+        bounce_io_forward(io, &run, &route, bytes, false);
+        break;
+    case RELAY_TO_STREAM:
+        bounce_io_forward(io, &run, &route, bytes, true);
+        break;
+    case RELAY_HINT:
+        if (limits_take(io->bounce.plain, &arrival->from, now_us))
+            bounce_io_answer(io, arrival, socket, arrival->from.port, bytes, WIRE_RELAY_TAG_BYTES);
+        break;
+    case RELAY_DROP:
+        break;
+    }
+    return run.size;
+}
+
+static void bounce_io_take(struct bounce_io *io, size_t socket,
+                           const struct burst_in_arrival *arrival, uint64_t now_us)
+{
+    for (size_t at = 0; at < arrival->size;) {
+        size_t left = arrival->size - at;
+        if (io->owner.relay != NULL && arrival->bytes[at] == WIRE_RELAY_TAG_FIRST &&
+            left > WIRE_RELAY_TAG_BYTES && arrival->datagram_bytes > WIRE_RELAY_TAG_BYTES) {
+            at += bounce_io_run(io, socket, arrival, at, now_us);
+            continue;
+        }
+        size_t size = left < arrival->datagram_bytes ? left : arrival->datagram_bytes;
+        bounce_io_stun(io, socket, arrival, arrival->bytes + at, size, now_us);
+        at += size;
+    }
 }
 
 static void bounce_io_on_readable(uv_poll_t *handle, int status, int events)
 {
     struct bounce_io_socket *socket = handle->data;
     struct bounce_io *io = socket->io;
+    uint16_t port = io->bounce.sockets[socket->index].bound.port;
+    struct burst_in_arrival arrival;
 
     (void)events;
     if (status < 0)
         return;
     for (size_t batch = 0; batch < BOUNCE_IO_BATCHES; batch++) {
-        int count = bounce_io_receive(io, socket->fd);
-        if (count <= 0)
-            return;
+        size_t count = burst_in_receive(io->in, socket->fd, port);
         uint64_t now_us = uv_hrtime() / 1000;
-        uint32_t senders = 0;
-        for (size_t i = 0; i < (size_t)count; i++) {
-            bounce_io_reply(io, socket, i, now_us);
-            if (io->slots[i].answer.size > 0)
-                senders |= 1u << io->slots[i].answer.socket;
-        }
-        for (size_t i = 0; i < io->bounce.socket_count; i++)
-            if (senders & 1u << i)
-                bounce_io_flush(io, &io->sockets[i], (size_t)count);
-        if (count < BOUNCE_IO_BATCH)
-            return;
+        for (size_t i = 0; i < count; i++)
+            if (burst_in_arrival(io->in, i, &arrival))
+                bounce_io_take(io, socket->index, &arrival, now_us);
+        burst_out_flush(io->out);
+        if (count < BURST_IN_ARRIVALS)
+            break;
     }
+    streams_flush(io->owner.streams);
 }
 
 static void bounce_io_close_sockets(struct bounce_io *io)
@@ -192,6 +182,7 @@ static bool bounce_io_bind(struct bounce_io *io, const struct config_address *ad
     int fd = sockets_bind_udp(&made->bound);
     if (fd < 0)
         return false;
+    burst_out_set_socket(io->out, io->bounce.socket_count, fd);
     io->sockets[io->bounce.socket_count++].fd = fd;
     return true;
 }
@@ -249,6 +240,8 @@ static void bounce_io_free(struct bounce_io *io)
     limits_free(io->bounce.plain);
     limits_free(io->bounce.keepalive);
     limits_free(io->bounce.behaviour);
+    burst_in_free(io->in);
+    burst_out_free(io->out);
     free(io);
 }
 
@@ -263,8 +256,8 @@ static void bounce_io_on_closed(uv_handle_t *handle)
 }
 
 struct bounce_io *bounce_io_open(uv_loop_t *loop, const struct config *config,
-                                 struct attested *(*find)(void *context, uint64_t session_id),
-                                 void *context, char why[static CONFIG_WHY_BYTES])
+                                 const struct bounce_io_owner *owner,
+                                 char why[static CONFIG_WHY_BYTES])
 {
     const struct config_limits *limits = &config->limits;
     struct bounce_io *io = calloc(1, sizeof *io);
@@ -272,8 +265,11 @@ struct bounce_io *bounce_io_open(uv_loop_t *loop, const struct config *config,
     snprintf(why, CONFIG_WHY_BYTES, "out of memory");
     if (io == NULL)
         return NULL;
-    io->bounce.find = find;
-    io->bounce.context = context;
+    io->owner = *owner;
+    io->bounce.find = owner->find;
+    io->bounce.context = owner->context;
+    io->in = burst_in_new();
+    io->out = burst_out_new();
     io->bounce.plain = limits_new(BOUNCE_IO_LIMIT_SLOTS,
                                   (struct limit_rate){limits->bounce_rate, limits->bounce_burst});
     io->bounce.keepalive =
@@ -282,7 +278,8 @@ struct bounce_io *bounce_io_open(uv_loop_t *loop, const struct config *config,
     io->bounce.behaviour =
         limits_new(BOUNCE_IO_LIMIT_SLOTS,
                    (struct limit_rate){limits->behaviour_rate, limits->behaviour_burst});
-    if (io->bounce.plain == NULL || io->bounce.keepalive == NULL || io->bounce.behaviour == NULL ||
+    if (io->in == NULL || io->out == NULL || io->bounce.plain == NULL ||
+        io->bounce.keepalive == NULL || io->bounce.behaviour == NULL ||
         !bounce_io_open_sockets(io, config, why)) {
         bounce_io_free(io);
         return NULL;
@@ -297,6 +294,21 @@ struct bounce_io *bounce_io_open(uv_loop_t *loop, const struct config *config,
         io->open_handles++;
     }
     return io;
+}
+
+void bounce_io_relay(struct bounce_io *io, const struct relay_member *by, uint8_t *bytes,
+                     size_t size)
+{
+    struct relay_run run = {.bytes = bytes, .size = size, .datagram_bytes = size, .by = by};
+    struct relay_route route;
+
+    if (size <= WIRE_RELAY_TAG_BYTES)
+        return;
+    enum relay_verdict verdict = relay_route(io->owner.relay, &run, uv_hrtime() / 1000, &route);
+    if (verdict != RELAY_TO_ADDRESS && verdict != RELAY_TO_STREAM)
+        return;
+    bounce_io_forward(io, &run, &route, bytes, verdict == RELAY_TO_STREAM);
+    burst_out_flush(io->out);
 }
 
 const struct bounce *bounce_io_bounce(const struct bounce_io *io)

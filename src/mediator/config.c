@@ -10,6 +10,8 @@
 
 #include "rendezvous/wire.h"
 
+#define CONFIG_NAME_BYTES 64
+
 struct config_number {
     const char *name;
     size_t offset;
@@ -37,7 +39,13 @@ static const struct config_number config_limit_names[] = {
     CONFIG_LIMIT("dials", dials, 1, 16777216),
     CONFIG_LIMIT("refusals", refusals, 1, 16777216),
     CONFIG_LIMIT("refusals-per-session", refusals_per_session, 1, 65535),
-    CONFIG_LIMIT("notes", notes, 1, 255),
+    CONFIG_LIMIT("live-dials", live_dials, 1, 1000000),
+    CONFIG_LIMIT("dials-per-prefix", dials_per_prefix, 1, 16777216),
+    CONFIG_LIMIT("note-rate", note_rate, 1, 1000000),
+    CONFIG_LIMIT("notes", notes, 1, 1000000),
+    CONFIG_LIMIT("relay-rate", relay_rate, 0, 4294967295),
+    CONFIG_LIMIT("relay-total", relay_total, 0, 4294967295),
+    CONFIG_LIMIT("relay-sessions", relay_sessions, 0, 1000000),
     CONFIG_LIMIT("queue-bytes", queue_bytes, 16384, 16777216),
     CONFIG_LIMIT("handshake-seconds", handshake_seconds, 1, 3600),
     CONFIG_LIMIT("silence-seconds", silence_seconds, 1, 86400),
@@ -68,6 +76,12 @@ static bool config_parse_number(const char *text, uint32_t least, uint32_t most,
         return false;
     *out = (uint32_t)value;
     return true;
+}
+
+static bool config_parse_bool(const char *text, bool *out)
+{
+    *out = strcmp(text, "yes") == 0;
+    return *out || strcmp(text, "no") == 0;
 }
 
 static bool config_parse_ip(const char *text, struct stun_addr *out)
@@ -127,8 +141,8 @@ static bool config_add_port(struct config *config, const char *value,
     return true;
 }
 
-static bool config_set_limit(struct config *config, const char *name, const char *value,
-                             char why[static CONFIG_WHY_BYTES])
+static bool config_limit(struct config *config, const char *name, const char *value,
+                         char why[static CONFIG_WHY_BYTES])
 {
     for (size_t i = 0; i < sizeof config_limit_names / sizeof config_limit_names[0]; i++) {
         const struct config_number *limit = &config_limit_names[i];
@@ -150,6 +164,7 @@ void config_init(struct config *config)
         .bounce_port = WIRE_BOUNCE_PORT,
         .state = "/var/lib/eyeletd",
         .log_level = LOG_LEVEL_INFO,
+        .relay = true,
         .limits =
             {
                 .sessions = 16384,
@@ -167,7 +182,13 @@ void config_init(struct config *config)
                 .dials = 65536,
                 .refusals = 16384,
                 .refusals_per_session = 16,
+                .live_dials = 256,
+                .dials_per_prefix = 4096,
+                .note_rate = 2,
                 .notes = 64,
+                .relay_rate = 25000000,
+                .relay_total = 125000000,
+                .relay_sessions = 256,
                 .queue_bytes = 65536,
                 .handshake_seconds = 10,
                 .silence_seconds = 90,
@@ -187,7 +208,7 @@ bool config_set(struct config *config, const char *section, const char *name, co
     uint32_t number;
 
     if (strcmp(section, "limits") == 0)
-        return config_set_limit(config, name, value, why);
+        return config_limit(config, name, value, why);
     if (section[0] != '\0')
         return config_fail(why, "section", section, "the only section is [limits]");
     if (strcmp(name, "address") == 0)
@@ -210,12 +231,26 @@ bool config_set(struct config *config, const char *section, const char *name, co
     if (strcmp(name, "log-level") == 0)
         return log_level_parse(value, &config->log_level) ||
                config_fail(why, name, value, "expected error, warn, info or debug");
-    if (strcmp(name, "syslog") == 0) {
-        config->syslog = strcmp(value, "yes") == 0;
-        return config->syslog || strcmp(value, "no") == 0 ||
+    if (strcmp(name, "syslog") == 0)
+        return config_parse_bool(value, &config->syslog) ||
                config_fail(why, name, value, "expected yes or no");
-    }
+    if (strcmp(name, "relay") == 0)
+        return config_parse_bool(value, &config->relay) ||
+               config_fail(why, name, value, "expected yes or no");
     return config_fail(why, name, value, "no such setting");
+}
+
+bool config_set_limit(struct config *config, const char *limit, char why[static CONFIG_WHY_BYTES])
+{
+    char name[CONFIG_NAME_BYTES];
+    const char *equals = strchr(limit, '=');
+    size_t bytes = equals != NULL ? (size_t)(equals - limit) : 0;
+
+    if (bytes == 0 || bytes >= sizeof name)
+        return config_fail(why, "limit", limit, "expected NAME=VALUE");
+    memcpy(name, limit, bytes);
+    name[bytes] = '\0';
+    return config_limit(config, name, equals + 1, why);
 }
 
 struct config_reader {

@@ -30,7 +30,12 @@ struct config_limits {
     uint32_t dials;                 /* remembered at one time */
     uint32_t refusals;              /* waiting at one time */
     uint32_t refusals_per_session;
-    uint32_t notes; /* of one dial, each way */
+    uint32_t live_dials; /* of one session */
+    uint32_t dials_per_prefix;
+    uint32_t note_rate, notes; /* of one dial, each way: a second, at once */
+    uint32_t relay_rate;       /* bytes a second of one dial; 0: no bound */
+    uint32_t relay_total;      /* of all together; 0: no bound */
+    uint32_t relay_sessions;   /* of one session */
     uint32_t queue_bytes;
     uint32_t handshake_seconds;
     uint32_t silence_seconds;
@@ -48,15 +53,19 @@ struct config {
     char state[PATH_MAX];
     enum log_level log_level;
     bool syslog;
+    bool relay;
     struct config_limits limits;
 };
 
 void config_init(struct config *config);
 
-/* One setting by its name in the file, which is also that of the flag; section is "" or "limits".
+/* One setting by its name in the file; section is "" or "limits". Flags have the same names.
  * `address` and `port` add to what is there. On false, `why` says what is wrong. */
 bool config_set(struct config *config, const char *section, const char *name, const char *value,
                 char why[static CONFIG_WHY_BYTES]);
+
+/* A limit as "NAME=VALUE". */
+bool config_set_limit(struct config *config, const char *limit, char why[static CONFIG_WHY_BYTES]);
 
 /* An INI file. On false, `why` names the line. */
 bool config_load(struct config *config, const char *path, char why[static CONFIG_WHY_BYTES]);

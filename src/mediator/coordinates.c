@@ -12,6 +12,14 @@ static bool coordinates_any_equal(const struct stun_addr *addr, const struct stu
     return false;
 }
 
+/* One public IPv4 address is one home; over IPv6 that is a /64 (RFC 4291). */
+static bool coordinates_same_site(const struct stun_addr *a, const struct stun_addr *b)
+{
+    if (a->family == STUN_NO_FAMILY || a->family != b->family)
+        return false;
+    return memcmp(a->ip, b->ip, a->family == STUN_IPV6 ? 8 : 4) == 0;
+}
+
 /* The public address in one family; none if nothing is known. */
 static struct stun_addr coordinates_public(const struct coordinates_whereabouts *where,
                                            uint8_t family)
@@ -38,6 +46,7 @@ void coordinates_take(const wire_Coordinates *in, struct coordinates *out)
 {
     memset(out, 0, sizeof *out);
     out->profile = in->profile;
+    out->hidden = in->hidden;
     for (size_t i = 0; i < in->candidates_count && out->count < WIRE_MAX_CANDIDATES; i++) {
         struct stun_addr addr = wire_to_addr(&in->candidates[i].address);
         if (!stun_addr_is_usable(&addr) || stun_addr_is_loopback(&addr) ||
@@ -56,7 +65,7 @@ bool coordinates_same_public(const struct coordinates_whereabouts *a,
     for (size_t i = 0; i < sizeof families; i++) {
         struct stun_addr of_a = coordinates_public(a, families[i]);
         struct stun_addr of_b = coordinates_public(b, families[i]);
-        if (of_a.family != STUN_NO_FAMILY && stun_addr_same_ip(&of_a, &of_b))
+        if (coordinates_same_site(&of_a, &of_b))
             return true;
     }
     return false;
@@ -68,6 +77,9 @@ void coordinates_show(const struct coordinates *from, const struct coordinates_w
     memset(out, 0, sizeof *out);
     out->has_profile = true;
     out->profile = from->profile;
+    out->hidden = from->hidden;
+    if (from->hidden)
+        return;
     for (size_t i = 0; i < where->attested_count; i++)
         coordinates_put(out, wire_CandidateKind_CANDIDATE_SERVER_REFLEXIVE, &where->attested[i],
                         true);

@@ -12,6 +12,7 @@ struct coordinates_candidate {
 
 struct coordinates {
     wire_Profile profile;
+    bool hidden; /* on purpose without candidates, attested ones included */
     uint8_t count;
     struct coordinates_candidate candidate[WIRE_MAX_CANDIDATES];
 };
@@ -27,8 +28,8 @@ struct coordinates_whereabouts {
  * without addresses that no other peer could use: loopback, link-local, not usable. */
 void coordinates_take(const wire_Coordinates *in, struct coordinates *out);
 
-/* Whether both come from one public address. What is attested counts; where nothing of a family is,
- * the source of the TLS session stands in for it. */
+/* Whether both come from one public address, or over IPv6 one /64. What is attested counts; where
+ * nothing of a family is, the source of the TLS session stands in for it. */
 bool coordinates_same_public(const struct coordinates_whereabouts *a,
                              const struct coordinates_whereabouts *b);
 

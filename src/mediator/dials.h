@@ -1,46 +1,71 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The dials of the last minute and their two members. Also refused ones are kept for their time, so
- * that asking again with the same dial ID tells nobody why it was refused. Pure.
+/* The dials and their two members. One that lives does so until a member ends it or a member's
+ * session ends; all others are kept for a minute, also refused ones, so that asking again with the
+ * same dial ID tells nobody why it was refused. Pure.
  *
- *            dials_add                     dials_accept
- *   (none) ------------> REFUSED     ASKED -------------> LIVE
- *                   \--> ASKED (callee must accept) --dials_refuse--> REFUSED
- *                   \--> LIVE
+ *              dials_add                        dials_accept
+ *   (none) ----> REFUSED      ASKED -----------------------------> LIVE --> OVER
+ *            |-> ASKED (callee must accept) --> REFUSED            ^         |
+ *            |-> LIVE                                              |         |
+ *            \-> RESUMING (one member has asked for it again) -----+ <-------/
  */
 #ifndef MEDIATOR_DIALS_H
 #define MEDIATOR_DIALS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
+#include "mediator/deadlines.h"
+#include "mediator/limit.h"
+#include "mediator/occupancy.h"
 #include "rendezvous/wire.h"
 
 #define DIALS_LIFETIME_US (60u * 1000000u)
+#define DIALS_MAX_REPORTS 8 /* of one side */
 
-enum dials_state { DIALS_REFUSED, DIALS_ASKED, DIALS_LIVE };
+enum dials_state { DIALS_REFUSED, DIALS_ASKED, DIALS_LIVE, DIALS_RESUMING, DIALS_OVER };
 enum dials_side { DIALS_CALLER = 0, DIALS_CALLEE = 1 };
 
+/* Embedded in a session: its dials that are ASKED, LIVE or RESUMING. Zero-initialise. */
+struct dials_list {
+    struct dials_entry *first;
+    uint32_t count;
+};
+
+struct dials_link {
+    struct dials_list *list; /* NULL: in none */
+    struct dials_entry *next, *previous;
+};
+
+struct relay_pair;
+
 struct dials_entry {
+    struct deadline deadline; /* of those that do not live */
     uint8_t id[WIRE_DIAL_ID_BYTES];
-    uint64_t
-        member[2]; /* session IDs, by dials_side; the callee's is 0 if REFUSED from the start */
+    uint64_t member[2]; /* session IDs, by dials_side; 0: nobody yet */
+    struct dials_link link[2];
     uint64_t created_us;
-    uint32_t next; /* in its hash chain */
+    uint64_t used_us; /* by a note */
+    uint32_t next;    /* in its hash chain */
     enum dials_state state;
-    uint8_t notes[2]; /* forwarded from this side */
-    bool ended[2];    /* this side has told its outcome */
+    struct limit_bucket notes[2];
+    uint8_t reports[2];      /* of this side's outcome */
+    bool accepted;           /* has been LIVE */
+    bool no_relay;           /* a member does not want one */
+    bool resumed;            /* who called and who was called is no longer known */
+    struct relay_pair *pair; /* by dials_side; the owner of the table opens and closes it */
+    const char
+        *refusal;       /* why there is no pair; constant, NULL if there is one or none is wanted */
+    uint8_t wanted[32]; /* RESUMING: the ID of the other member */
+    struct stun_addr holder; /* see dials_hold; none: not held */
 };
 
 struct dials;
 
-/* Holds at most `capacity` dials; `notes` are forwarded per dial and direction. NULL: out of
- * memory. */
-struct dials *dials_new(size_t capacity, uint8_t notes);
+/* Holds at most `capacity` dials, of them `per_prefix` that are held for one address prefix;
+ * `notes` are forwarded per dial and direction. NULL: out of memory. */
+struct dials *dials_new(size_t capacity, uint32_t per_prefix, struct limit_rate notes);
 void dials_free(struct dials *dials);
 
-/* NULL if the table is full. The ID must not be in the table: look first. The pointer is valid
- * until dials_expire. */
+/* REFUSED so far. NULL if the table is full. The ID must not be in the table: look first. The
+ * pointer is valid until it is neither ASKED nor LIVE and dials_expire is called. */
 struct dials_entry *dials_add(struct dials *dials, const uint8_t id[static WIRE_DIAL_ID_BYTES],
                               uint64_t caller, uint64_t now_us);
 struct dials_entry *dials_find(const struct dials *dials,
@@ -49,12 +74,27 @@ bool dials_full(const struct dials *dials);
 size_t dials_count(const struct dials *dials);
 void dials_expire(struct dials *dials, uint64_t now_us);
 
+/* Counts it for the prefix of who has asked for it, as long as it is ASKED, LIVE or RESUMING.
+ * False: that prefix has too many. */
+bool dials_hold(struct dials *dials, struct dials_entry *entry, const struct stun_addr *from);
+/* This session is that side; the dial is on its list until dials_move makes it REFUSED or OVER. */
+void dials_join(struct dials_entry *entry, enum dials_side side, uint64_t session_id,
+                struct dials_list *list);
+/* Changes the state; the minute of those that do not live begins. */
+void dials_move(struct dials *dials, struct dials_entry *entry, enum dials_state state,
+                uint64_t now_us);
+/* Which side this session is; false for a stranger. */
+bool dials_side_of(const struct dials_entry *entry, uint64_t session_id, enum dials_side *side);
+/* The next older one on a list. */
+struct dials_entry *dials_next(const struct dials_entry *entry, const struct dials_list *list);
+
 /* The callee says yes: true, and LIVE, if it is this session that was asked and still may. */
-bool dials_accept(struct dials_entry *entry, uint64_t session_id);
-/* A note from this session: the other member's session ID, or 0 if there is no such live dial with
- * this member, a side has ended it, or its notes are used up. */
-uint64_t dials_note(const struct dials *dials, struct dials_entry *entry, uint64_t session_id);
-/* The session's part ends. False if it is no member, or had ended it before. */
-bool dials_end(struct dials_entry *entry, uint64_t session_id, enum dials_side *side);
+bool dials_accept(struct dials *dials, struct dials_entry *entry, uint64_t session_id,
+                  uint64_t now_us);
+/* The session ID of the other member; 0 if the dial does not live, or this is no member. */
+uint64_t dials_other(const struct dials_entry *entry, uint64_t session_id);
+/* Counts a note from this member. False: it has sent too many. */
+bool dials_note(const struct dials *dials, struct dials_entry *entry, uint64_t session_id,
+                uint64_t now_us);
 
 #endif

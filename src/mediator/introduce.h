@@ -8,8 +8,10 @@
 
 void introduce_get_peer(struct session *caller, const wire_GetPeer *msg, uint64_t now_us);
 void introduce_accept(struct session *callee, const wire_DialAccept *msg, uint64_t now_us);
-void introduce_note(struct session *from, const wire_DialNote *msg);
-void introduce_complete(struct session *from, const wire_HolepunchingComplete *msg);
+void introduce_note(struct session *from, const wire_DialNote *msg, uint64_t now_us);
+void introduce_complete(struct session *from, const wire_HolepunchingComplete *msg,
+                        uint64_t now_us);
+void introduce_end(struct session *from, const wire_DialEnd *msg, uint64_t now_us);
 
 /* Sends the "no such peer" that are due by now. */
 void introduce_refuse_due(struct server *server, uint64_t now_us);

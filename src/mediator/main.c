@@ -15,13 +15,15 @@ static const struct option main_options[] = {
     {"port", required_argument, NULL, 'p'},   {"bounce-port", required_argument, NULL, 'b'},
     {"state", required_argument, NULL, 's'},  {"log-level", required_argument, NULL, 'l'},
     {"syslog", no_argument, NULL, 'y'},       {"version", no_argument, NULL, 'v'},
+    {"no-relay", no_argument, NULL, 'n'},     {"limit", required_argument, NULL, 'm'},
     {"help", no_argument, NULL, 'h'},         {0},
 };
 
 static void main_help(void)
 {
     puts("usage: eyeletd [OPTION]...\n"
-         "Introduces peers to each other and tells them how they look from outside.\n"
+         "Introduces peers to each other, tells them how they look from outside, and relays where\n"
+         "they cannot reach each other.\n"
          "\n"
          "  --config FILE        read settings from FILE; flags win over it\n"
          "  --address IP[=IP]    serve on this address, at most two IPv4 and two IPv6 (default: "
@@ -35,6 +37,9 @@ static void main_help(void)
          "                       (default: 3478)\n"
          "  --state DIR          where the key of this mediator is kept (default: "
          "/var/lib/eyeletd)\n"
+         "  --no-relay           do not carry the packets of peers that have no direct path\n"
+         "  --limit NAME=VALUE   one of the limits of eyeletd(1), e.g. relay-rate=1000000; may be\n"
+         "                       given again\n"
          "  --log-level LEVEL    error, warn, info or debug (default: info)\n"
          "  --syslog             log to syslog, not to stderr\n"
          "  --version            print the version\n"
@@ -61,6 +66,10 @@ static bool main_apply(struct config *config, int option, const char *value, boo
         return config_set(config, "", "state", value, why);
     case 'l':
         return config_set(config, "", "log-level", value, why);
+    case 'n':
+        return config_set(config, "", "relay", "no", why);
+    case 'm':
+        return config_set_limit(config, value, why);
     case 'y':
         return config_set(config, "", "syslog", "yes", why);
     default:

@@ -150,6 +150,20 @@ static void server_log_counters(const struct server *server)
         (unsigned long long)counters->outcome[wire_Outcome_OUTCOME_RELAYED],
         (unsigned long long)counters->outcome[wire_Outcome_OUTCOME_FAILED],
         (unsigned long long)counters->outcome[wire_Outcome_OUTCOME_REFUSED]);
+    if (server->relay == NULL)
+        return;
+    const struct relay_counters *relayed = relay_counters(server->relay);
+    log_info(&server->log,
+             "relay sessions now %zu; since the start: sessions %llu, refused %llu, resumed dials "
+             "%llu, packets %llu, bytes %llu; packets dropped: over the rate %llu, from addresses "
+             "that are not attested %llu, to unreachable peers %llu, by full queues %llu, with "
+             "unknown tags %llu",
+             relay_count(server->relay), (unsigned long long)relayed->pairs,
+             (unsigned long long)relayed->refused, (unsigned long long)counters->resumed,
+             (unsigned long long)relayed->packets, (unsigned long long)relayed->bytes,
+             (unsigned long long)relayed->over_rate, (unsigned long long)relayed->unattested,
+             (unsigned long long)relayed->unreachable, (unsigned long long)server->streams.dropped,
+             (unsigned long long)relayed->unknown);
 }
 
 static void server_on_signal(uv_signal_t *handle, int signal)
@@ -266,7 +280,12 @@ static bool server_make_tables(struct server *server)
     const struct config_limits *limits = &server->config->limits;
 
     server->registry = registry_new();
-    server->dials = dials_new(limits->dials, (uint8_t)limits->notes);
+    server->dials = dials_new(limits->dials, limits->dials_per_prefix,
+                              (struct limit_rate){limits->note_rate, limits->notes});
+    if (server->config->relay)
+        server->relay = relay_new(&(struct relay_limits){.pair_rate = limits->relay_rate,
+                                                         .total_rate = limits->relay_total,
+                                                         .member_pairs = limits->relay_sessions});
     server->refusals = refusals_new(limits->refusals);
     server->occupancy = occupancy_new();
     server->connections = limits_new(
@@ -280,7 +299,8 @@ static bool server_make_tables(struct server *server)
     server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (channel_priority(&server->priority) != CHANNEL_OK || server->registry == NULL ||
         server->dials == NULL || server->refusals == NULL || server->occupancy == NULL ||
-        server->connections == NULL || server->prefix_dials == NULL) {
+        server->connections == NULL || server->prefix_dials == NULL ||
+        (server->relay == NULL && server->config->relay)) {
         log_error(&server->log, "out of memory");
         return false;
     }
@@ -291,6 +311,7 @@ static void server_free_tables(struct server *server)
 {
     registry_free(server->registry);
     dials_free(server->dials);
+    relay_free(server->relay);
     refusals_free(server->refusals);
     occupancy_free(server->occupancy);
     limits_free(server->connections);
@@ -371,7 +392,11 @@ int server_run(const struct config *config)
     server_raise_fd_limit(&server);
     if (!server_make_tables(&server) || !server_load_key(&server) || !server_listen_all(&server))
         goto out;
-    server.bounce = bounce_io_open(&server.loop, config, server_find_attested, &server, why);
+    struct bounce_io_owner owner = {.find = server_find_attested,
+                                    .context = &server,
+                                    .relay = server.relay,
+                                    .streams = &server.streams};
+    server.bounce = bounce_io_open(&server.loop, config, &owner, why);
     if (server.bounce == NULL) {
         log_error(&server.log, "%s", why);
         goto out;

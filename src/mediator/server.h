@@ -34,6 +34,7 @@ struct server_counters {
     uint64_t registered;
     uint64_t dials;
     uint64_t refused;
+    uint64_t resumed;
     uint64_t outcome[_wire_Outcome_ARRAYSIZE];
 };
 
@@ -57,6 +58,8 @@ struct server {
     struct session *sessions;
     size_t session_count;
     struct registry *registry;
+    struct relay *relay; /* NULL: the operator does not want one */
+    struct streams streams;
     struct dials *dials;
     struct refusals *refusals;
     struct occupancy *occupancy;

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mediator/dial_life.h"
 #include "mediator/introduce.h"
+#include "mediator/resume.h"
 #include "mediator/server.h"
 #include "mediator/sockets.h"
 
@@ -23,18 +25,6 @@ static void session_on_closed(uv_handle_t *handle)
     sodium_memzero(&session->attested, sizeof session->attested);
     free(session->allowed);
     free(session);
-}
-
-static void session_on_poll(uv_poll_t *handle, int status, int events);
-
-static void session_update_poll(struct session *session)
-{
-    int wanted = UV_READABLE | (channel_wants_write(session->channel) ? UV_WRITABLE : 0);
-
-    if (session->state == SESSION_CLOSED || wanted == session->polled)
-        return;
-    session->polled = wanted;
-    uv_poll_start(&session->poll, wanted, session_on_poll);
 }
 
 static void session_set_allowed(struct session *session, const wire_Register *msg)
@@ -105,6 +95,7 @@ static void session_send_registered(struct session *session)
     registered->bounce_count = (pb_size_t)count;
     for (size_t i = 0; i < count; i++)
         wire_from_addr(&endpoints[i], &registered->bounce[i]);
+    registered->relay = session->server->relay != NULL;
     registered->has_seen = true;
     wire_from_addr(&session->from, &registered->seen);
     session_send(session, &msg);
@@ -122,6 +113,7 @@ static void session_register(struct session *session, const wire_Register *msg, 
             return;
         session->entry.session_id = session_new_id(server->registry);
         randombytes_buf(session->attested.key, sizeof session->attested.key);
+        session->relay.attested = &session->attested;
         registry_add(server->registry, &session->entry);
         session->state = SESSION_REGISTERED;
         server->counters.registered++;
@@ -162,10 +154,16 @@ static void session_handle(struct session *session, const wire_ToMediator *msg, 
         introduce_accept(session, &msg->body.dial_accept, now_us);
         break;
     case wire_ToMediator_dial_note_tag:
-        introduce_note(session, &msg->body.dial_note);
+        introduce_note(session, &msg->body.dial_note, now_us);
         break;
     case wire_ToMediator_holepunching_complete_tag:
-        introduce_complete(session, &msg->body.holepunching_complete);
+        introduce_complete(session, &msg->body.holepunching_complete, now_us);
+        break;
+    case wire_ToMediator_dial_end_tag:
+        introduce_end(session, &msg->body.dial_end, now_us);
+        break;
+    case wire_ToMediator_resume_tag:
+        resume_dial(session, &msg->body.resume, now_us);
         break;
     case wire_ToMediator_ping_tag:
         session_pong(session, &msg->body.ping);
@@ -218,6 +216,13 @@ static void session_discard(struct session *session)
 
 static void session_greet(struct session *session)
 {
+    if (channel_is_relay(session->channel)) {
+        session->state = SESSION_RELAYING;
+        deadline_disarm(&session->deadline);
+        if (!stream_begin(session))
+            session_drop(session);
+        return;
+    }
     session->entry.id = *channel_peer(session->channel);
     session->state = SESSION_GREETED;
     deadline_arm(&session->server->young, &session->deadline, server_now_us());
@@ -260,10 +265,24 @@ static void session_on_poll(uv_poll_t *handle, int status, int events)
         channel_process(session->channel);
         session_discard(session);
     } else {
-        session_read(session);
+        if (session->state != SESSION_RELAYING)
+            session_read(session);
+        /* Also what came with the end of the handshake. */
+        if (session->state == SESSION_RELAYING && !stream_ready(session->stream, &session->unread))
+            session_drop(session);
     }
-    if (session->state != SESSION_CLOSED)
-        session_update_poll(session);
+    session_update_poll(session);
+}
+
+/* Nobody finds it any more, and what it had with others is over. */
+static void session_leave(struct session *session)
+{
+    registry_remove(session->server->registry, &session->entry);
+    dial_life_leave(session, server_now_us());
+    if (session->relay.stream != NULL)
+        session_drop(session->relay.stream->connection);
+    if (session->stream != NULL)
+        stream_end(session->stream);
 }
 
 void session_open(struct server *server, int fd, const struct stun_addr *from,
@@ -345,13 +364,13 @@ void session_send_error(struct session *session, wire_ErrorCode code, const uint
 void session_end(struct session *session, wire_ErrorCode code, const uint8_t *dial_id,
                  const char *text)
 {
-    if (session->state == SESSION_HANDSHAKE)
+    if (session->state == SESSION_HANDSHAKE || session->state == SESSION_RELAYING)
         session_drop(session);
     else
         session_send_error(session, code, dial_id, text);
     if (session->state == SESSION_CLOSED || session->state == SESSION_ENDING)
         return;
-    registry_remove(session->server->registry, &session->entry);
+    session_leave(session);
     session->state = SESSION_ENDING;
     deadline_arm(&session->server->ending, &session->deadline, server_now_us());
 }
@@ -363,7 +382,7 @@ void session_drop(struct session *session)
     if (session->state == SESSION_CLOSED)
         return;
     session->state = SESSION_CLOSED;
-    registry_remove(server->registry, &session->entry);
+    session_leave(session);
     deadline_disarm(&session->deadline);
     *(session->previous != NULL ? &session->previous->next : &server->sessions) = session->next;
     if (session->next != NULL)
@@ -373,6 +392,20 @@ void session_drop(struct session *session)
     uv_close((uv_handle_t *)&session->poll, session_on_closed);
     channel_free(session->channel);
     session->channel = NULL;
+}
+
+void session_update_poll(struct session *session)
+{
+    if (session->state == SESSION_CLOSED)
+        return;
+    /* A socket that can be written to wakes us at once: that is how what is unread gets its turn.
+     */
+    bool write = session->unread || channel_wants_write(session->channel);
+    int wanted = UV_READABLE | (write ? UV_WRITABLE : 0);
+    if (wanted == session->polled)
+        return;
+    session->polled = wanted;
+    uv_poll_start(&session->poll, wanted, session_on_poll);
 }
 
 bool session_has_room(const struct session *session)

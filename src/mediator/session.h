@@ -2,8 +2,9 @@
 /* One client of the mediator, from accept to close.
  *
  *   HANDSHAKE --TLS done--> GREETED --REGISTER--> REGISTERED
- *       |                      |                      |
- *       |                      +---- session_end -----+--> ENDING (its last message is on the way)
+ *       |  |                   |                      |
+ *       |  |                   +---- session_end -----+--> ENDING (its last message is on the way)
+ *       |  +----------------> RELAYING (a connection for datagrams: stream.h)
  *       +------------- session_drop, or the time is up ------> CLOSED (freed by the event loop)
  */
 #ifndef MEDIATOR_SESSION_H
@@ -14,8 +15,10 @@
 #include "mediator/attested.h"
 #include "mediator/coordinates.h"
 #include "mediator/deadlines.h"
+#include "mediator/dials.h"
 #include "mediator/limit.h"
 #include "mediator/registry.h"
+#include "mediator/relay.h"
 #include "rendezvous/channel.h"
 
 struct server;
@@ -24,6 +27,7 @@ enum session_state {
     SESSION_HANDSHAKE,
     SESSION_GREETED,
     SESSION_REGISTERED,
+    SESSION_RELAYING,
     SESSION_ENDING,
     SESSION_CLOSED,
 };
@@ -47,7 +51,13 @@ struct session {
     uint8_t allowed_count;
     struct identity_id *allowed; /* owned; NULL if none */
     struct limit_bucket messages, dials, calls, replacements;
+    struct limit_bucket resumes; /* that it asks for */
+    struct limit_bucket wakes;   /* that others ask of it */
     uint16_t refusals_waiting;
+    bool unread; /* more has arrived than fits a turn */
+    struct dials_list own_dials;
+    struct relay_member relay;
+    struct relay_stream *stream; /* RELAYING: owned by stream.c */
 };
 
 /* Takes the fd in any case. Without memory or with TLS refusing, the connection is closed. */
@@ -63,6 +73,8 @@ void session_send_error(struct session *session, wire_ErrorCode code, const uint
 void session_end(struct session *session, wire_ErrorCode code, const uint8_t *dial_id,
                  const char *text);
 void session_drop(struct session *session);
+/* After something was queued for it. */
+void session_update_poll(struct session *session);
 
 /* Whether others may still add to its queue: so that nobody can be pushed out by what strangers
  * send, half of it is kept for answers to its own questions. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/tcp.h> /* struct tcp_info with tcpi_min_rtt, which that of netinet/tcp.h lacks */
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,12 +13,21 @@
 #define SOCKETS_KEEP_INTERVAL_S 15
 #define SOCKETS_KEEP_PROBES     3
 #define SOCKETS_USER_TIMEOUT_MS 30000
-#define SOCKETS_UDP_BUFFER      (1 << 20)
+#define SOCKETS_UDP_BUFFER      (4 << 20)
 #define SOCKETS_TCP_BUFFER      (32 << 10) /* the kernel doubles it for its own needs */
+#define SOCKETS_STREAM_BUFFER   (2 << 20)
+#define SOCKETS_STREAM_UNSENT   (16 << 10)
 
 static void sockets_set(int fd, int level, int name, int value)
 {
     setsockopt(fd, level, name, &value, sizeof value);
+}
+
+/* More than the system's limit where we may. */
+static void sockets_set_buffer(int fd, int name, int forced, int bytes)
+{
+    if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) < 0)
+        sockets_set(fd, SOL_SOCKET, name, bytes);
 }
 
 static bool sockets_is_wildcard(const struct stun_addr *addr)
@@ -115,7 +125,9 @@ int sockets_bind_udp(struct stun_addr *addr)
         else
             sockets_set(fd, IPPROTO_IP, IP_PKTINFO, 1);
     }
-    sockets_set(fd, SOL_SOCKET, SO_RCVBUF, SOCKETS_UDP_BUFFER);
+    sockets_set(fd, IPPROTO_UDP, UDP_GRO, 1);
+    sockets_set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, SOCKETS_UDP_BUFFER);
+    sockets_set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, SOCKETS_UDP_BUFFER);
     if (!sockets_bind(fd, addr))
         return sockets_fail(fd);
     return fd;
@@ -148,6 +160,13 @@ void sockets_tune_session(int fd)
     sockets_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, SOCKETS_KEEP_IDLE_S);
     sockets_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, SOCKETS_KEEP_INTERVAL_S);
     sockets_set(fd, IPPROTO_TCP, TCP_KEEPCNT, SOCKETS_KEEP_PROBES);
+}
+
+void sockets_tune_stream(int fd)
+{
+    sockets_set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, SOCKETS_STREAM_BUFFER);
+    sockets_set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, SOCKETS_STREAM_BUFFER);
+    sockets_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, SOCKETS_STREAM_UNSENT);
 }
 
 void sockets_abandon(int fd)

@@ -20,12 +20,25 @@
 #define CLIENT_EXPECT_MS   2500 /* longer than a refusal takes */
 #define CLIENT_QUEUE_BYTES (1 << 20)
 
-static struct sockaddr_in client_sockaddr(const struct stun_addr *addr)
-{
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
+union client_name {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+};
 
-    memcpy(&in.sin_addr, addr->ip, sizeof in.sin_addr);
-    return in;
+static socklen_t client_sockaddr(const struct stun_addr *addr, union client_name *out)
+{
+    memset(out, 0, sizeof *out);
+    if (addr->family == STUN_IPV6) {
+        out->in6.sin6_family = AF_INET6;
+        out->in6.sin6_port = htons(addr->port);
+        memcpy(&out->in6.sin6_addr, addr->ip, sizeof out->in6.sin6_addr);
+        return sizeof out->in6;
+    }
+    out->in.sin_family = AF_INET;
+    out->in.sin_port = htons(addr->port);
+    memcpy(&out->in.sin_addr, addr->ip, sizeof out->in.sin_addr);
+    return sizeof out->in;
 }
 
 static bool client_wait(int fd, short events, int timeout_ms)
@@ -66,23 +79,36 @@ static bool mediator_read_line(struct mediator *mediator, char *line, size_t cap
     return false;
 }
 
+/* Reads addresses up to the next word of the line. */
+static size_t mediator_parse_list(const char *text, struct stun_addr *out, size_t capacity)
+{
+    char word[STUN_ADDR_TEXT_BYTES];
+    size_t count = 0;
+    int bytes;
+
+    while (count < capacity && sscanf(text, " %55[^ ,]%n", word, &bytes) == 1 &&
+           stun_addr_parse(word, &out[count])) {
+        count++;
+        text += bytes;
+    }
+    return count;
+}
+
 /* "eyeletd ready: control A:P A:P, bounce A:P A:P A:P A:P, id ID" */
 static bool mediator_parse_ready(struct mediator *mediator, const char *line)
 {
-    char text[MEDIATOR_ADDRESSES + MEDIATOR_BOUNCES][STUN_ADDR_TEXT_BYTES];
+    static const char control[] = "eyeletd ready: control", bounce[] = ", bounce", id[] = ", id ";
+    const char *bounces = strstr(line, bounce);
+    const char *name = strstr(line, id);
 
-    if (sscanf(line,
-               "eyeletd ready: control %55[^ ,] %55[^ ,], bounce %55[^ ,] %55[^ ,] %55[^ ,] "
-               "%55[^ ,], id %52s",
-               text[0], text[1], text[2], text[3], text[4], text[5], mediator->id) != 7)
+    if (strncmp(line, control, sizeof control - 1) != 0 || bounces == NULL || name == NULL ||
+        sscanf(name + sizeof id - 1, "%52s", mediator->id) != 1)
         return false;
-    for (size_t i = 0; i < MEDIATOR_ADDRESSES; i++)
-        if (!stun_addr_parse(text[i], &mediator->control[i]))
-            return false;
-    for (size_t i = 0; i < MEDIATOR_BOUNCES; i++)
-        if (!stun_addr_parse(text[MEDIATOR_ADDRESSES + i], &mediator->bounce[i]))
-            return false;
-    return true;
+    mediator->control_count =
+        mediator_parse_list(line + sizeof control - 1, mediator->control, MEDIATOR_ADDRESSES);
+    mediator->bounce_count =
+        mediator_parse_list(bounces + sizeof bounce - 1, mediator->bounce, MEDIATOR_BOUNCES);
+    return mediator->control_count >= 2 && mediator->bounce_count == 2 * mediator->control_count;
 }
 
 bool mediator_start(struct mediator *mediator, const char *program)
@@ -105,7 +131,8 @@ bool mediator_start(struct mediator *mediator, const char *program)
            mediator_parse_ready(mediator, line);
 }
 
-bool mediator_create(struct mediator *mediator, const char *program, const char *limits)
+static bool mediator_make(struct mediator *mediator, const char *program, const char *settings,
+                          const char *limits)
 {
     char path[96];
 
@@ -122,10 +149,23 @@ bool mediator_create(struct mediator *mediator, const char *program, const char 
         return false;
     fprintf(file,
             "address = 127.0.0.1\naddress = 127.0.0.2\nport = 0\nbounce-port = 0\n"
-            "log-level = warn\nstate = %s/state\n[limits]\n%s",
-            mediator->folder, limits);
+            "log-level = warn\nstate = %s/state\n%s[limits]\n%s",
+            mediator->folder, settings, limits);
     fclose(file);
     return mediator_start(mediator, program);
+}
+
+bool mediator_create(struct mediator *mediator, const char *program, const char *limits)
+{
+    return mediator_make(mediator, program, "", limits);
+}
+
+bool mediator_create_dual(struct mediator *mediator, const char *program, const char *settings)
+{
+    char all[256];
+
+    snprintf(all, sizeof all, "address = ::1\n%s", settings);
+    return mediator_make(mediator, program, all, "");
 }
 
 int mediator_stop(struct mediator *mediator)
@@ -169,10 +209,14 @@ void mediator_destroy(struct mediator *mediator)
 static int client_socket(int type, uint8_t last)
 {
     struct stun_addr from = stun_addr_v4(127, 0, 0, last, 0);
-    struct sockaddr_in in = client_sockaddr(&from);
-    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    union client_name name;
 
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&in, sizeof in) < 0) {
+    if (last == CLIENT_IPV6)
+        stun_addr_parse("[::1]:0", &from);
+    socklen_t bytes = client_sockaddr(&from, &name);
+    int fd = socket(name.any.sa_family, type | SOCK_CLOEXEC, 0);
+
+    if (fd >= 0 && bind(fd, &name.any, bytes) < 0) {
         close(fd);
         return -1;
     }
@@ -181,17 +225,19 @@ static int client_socket(int type, uint8_t last)
 
 int client_tcp(const struct stun_addr *to, uint8_t last)
 {
-    struct sockaddr_in in = client_sockaddr(to);
+    union client_name name;
+    socklen_t bytes = client_sockaddr(to, &name);
     int fd = client_socket(SOCK_STREAM, last);
 
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&in, sizeof in) < 0) {
+    if (fd >= 0 && connect(fd, &name.any, bytes) < 0) {
         close(fd);
         return -1;
     }
     return fd;
 }
 
-bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t last)
+static bool client_connect(struct client *client, const struct stun_addr *to, uint8_t last,
+                           bool for_relay)
 {
     uint64_t until_ms = client_now_ms() + CLIENT_PATIENCE_MS;
     int fd = client_tcp(to, last);
@@ -199,8 +245,10 @@ bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t la
     if (fd < 0)
         return false;
     fcntl(fd, F_SETFL, O_NONBLOCK);
-    struct channel_config config = {
-        .fd = fd, .credentials = client->credentials, .max_queue_bytes = CLIENT_QUEUE_BYTES};
+    struct channel_config config = {.fd = fd,
+                                    .for_relay = for_relay,
+                                    .credentials = client->credentials,
+                                    .max_queue_bytes = CLIENT_QUEUE_BYTES};
     if (channel_new(&client->channel, &config) != CHANNEL_OK)
         return false;
     while (client_now_ms() < until_ms) {
@@ -211,6 +259,18 @@ bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t la
         client_wait(fd, channel_wants_write(client->channel) ? POLLIN | POLLOUT : POLLIN, 100);
     }
     return false;
+}
+
+bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t last)
+{
+    return client_connect(client, to, last, false);
+}
+
+bool client_open_relay(const struct client *client, const struct stun_addr *to, uint8_t last,
+                       struct client *out)
+{
+    *out = (struct client){.identity = client->identity, .credentials = client->credentials};
+    return client_connect(out, to, last, true);
 }
 
 bool client_open(struct client *client, const struct stun_addr *to, uint8_t last)
@@ -363,6 +423,33 @@ bool client_accept(struct client *client, uint8_t dial)
     return client_send(client, &msg);
 }
 
+bool client_complete(struct client *client, uint8_t dial, wire_Outcome outcome)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_holepunching_complete_tag};
+
+    client_set_dial_id(msg.body.holepunching_complete.dial_id, dial);
+    msg.body.holepunching_complete.outcome = outcome;
+    return client_send(client, &msg);
+}
+
+bool client_dial_end(struct client *client, uint8_t dial)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_dial_end_tag};
+
+    client_set_dial_id(msg.body.dial_end.dial_id, dial);
+    return client_send(client, &msg);
+}
+
+bool client_resume(struct client *client, uint8_t dial, const struct identity_id *whom)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_resume_tag};
+
+    client_set_dial_id(msg.body.resume.dial_id, dial);
+    msg.body.resume.peer_id.size = IDENTITY_ID_BYTES;
+    memcpy(msg.body.resume.peer_id.bytes, whom->bytes, IDENTITY_ID_BYTES);
+    return client_send(client, &msg);
+}
+
 /* ---- datagrams ---- */
 
 int client_udp(uint8_t last)
@@ -372,23 +459,43 @@ int client_udp(uint8_t last)
 
 struct stun_addr client_local(int fd)
 {
-    struct sockaddr_in in = {0};
-    socklen_t bytes = sizeof in;
+    union client_name name = {0};
+    socklen_t bytes = sizeof name;
 
-    getsockname(fd, (struct sockaddr *)&in, &bytes);
-    return stun_addr_from_ip((const uint8_t *)&in.sin_addr, 4, ntohs(in.sin_port));
+    getsockname(fd, &name.any, &bytes);
+    return name.any.sa_family == AF_INET6
+               ? stun_addr_from_ip((const uint8_t *)&name.in6.sin6_addr, 16,
+                                   ntohs(name.in6.sin6_port))
+               : stun_addr_from_ip((const uint8_t *)&name.in.sin_addr, 4, ntohs(name.in.sin_port));
+}
+
+bool client_sendto(int fd, const struct stun_addr *to, const void *bytes, size_t size)
+{
+    union client_name name;
+    socklen_t name_bytes = client_sockaddr(to, &name);
+
+    return sendto(fd, bytes, size, 0, &name.any, name_bytes) == (ssize_t)size;
+}
+
+size_t client_recv(int fd, void *out, size_t capacity, int timeout_ms)
+{
+    ssize_t got = client_wait(fd, POLLIN, timeout_ms) ? recv(fd, out, capacity, 0) : 0;
+
+    return got > 0 ? (size_t)got : 0;
 }
 
 size_t client_ask(int fd, const struct stun_addr *to, const void *bytes, size_t size,
                   uint8_t *answer, size_t capacity, int timeout_ms)
 {
-    struct sockaddr_in in = client_sockaddr(to);
+    return client_sendto(fd, to, bytes, size) ? client_recv(fd, answer, capacity, timeout_ms) : 0;
+}
 
-    if (sendto(fd, bytes, size, 0, (struct sockaddr *)&in, sizeof in) < 0 ||
-        !client_wait(fd, POLLIN, timeout_ms))
-        return 0;
-    ssize_t got = recv(fd, answer, capacity, 0);
-    return got > 0 ? (size_t)got : 0;
+bool client_attest(struct client *client, int fd, const struct stun_addr *at, uint64_t sequence)
+{
+    uint8_t keepalive[128], answer[128];
+    size_t size = client_keepalive(client, sequence, keepalive, sizeof keepalive);
+
+    return client_ask(fd, at, keepalive, size, answer, sizeof answer, 1000) > 0;
 }
 
 size_t client_keepalive(const struct client *client, uint64_t sequence, uint8_t *out,

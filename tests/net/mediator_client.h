@@ -11,8 +11,9 @@
 #include "rendezvous/channel.h"
 #include "rendezvous/wire.h"
 
-#define MEDIATOR_ADDRESSES 2 /* 127.0.0.1 and 127.0.0.2 */
-#define MEDIATOR_BOUNCES   4
+#define MEDIATOR_ADDRESSES 3 /* 127.0.0.1 and 127.0.0.2; with mediator_create_dual also ::1 */
+#define MEDIATOR_BOUNCES   6
+#define CLIENT_IPV6        0 /* for `last`: from ::1 */
 
 struct mediator {
     pid_t pid;
@@ -21,10 +22,13 @@ struct mediator {
     char id[IDENTITY_TEXT_BYTES];
     struct stun_addr control[MEDIATOR_ADDRESSES];
     struct stun_addr bounce[MEDIATOR_BOUNCES];
+    size_t control_count, bounce_count;
 };
 
 /* A new folder, then mediator_start. program: path of eyeletd. limits: lines for [limits]. */
 bool mediator_create(struct mediator *mediator, const char *program, const char *limits);
+/* The same with IPv6 besides, and settings before the limits. */
+bool mediator_create_dual(struct mediator *mediator, const char *program, const char *settings);
 /* Starts it (again) in its folder and waits until it is ready. */
 bool mediator_start(struct mediator *mediator, const char *program);
 /* SIGTERM; its exit status, or -1 if it did not end in time or was killed. */
@@ -46,6 +50,9 @@ int client_tcp(const struct stun_addr *to, uint8_t last);
 bool client_open(struct client *client, const struct stun_addr *to, uint8_t last);
 /* Again with the key it has. */
 bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t last);
+/* A connection for relayed datagrams with the key of `client`; `*out` shares its credentials. */
+bool client_open_relay(const struct client *client, const struct stun_addr *to, uint8_t last,
+                       struct client *out);
 /* Only the session; the key stays. */
 void client_close(struct client *client);
 void client_free(struct client *client);
@@ -68,12 +75,21 @@ bool client_dial(struct client *client, const struct identity_id *whom, uint8_t 
 bool client_note(struct client *client, uint8_t dial, uint8_t mark);
 bool client_accept(struct client *client, uint8_t dial);
 
+bool client_complete(struct client *client, uint8_t dial, wire_Outcome outcome);
+bool client_dial_end(struct client *client, uint8_t dial);
+bool client_resume(struct client *client, uint8_t dial, const struct identity_id *whom);
+
 /* A UDP socket on 127.0.0.`last`, or -1. */
 int client_udp(uint8_t last);
 struct stun_addr client_local(int fd);
 /* Sends, and waits for one answer: its size, or 0 if none comes within timeout_ms. */
 size_t client_ask(int fd, const struct stun_addr *to, const void *bytes, size_t size,
                   uint8_t *answer, size_t capacity, int timeout_ms);
+bool client_sendto(int fd, const struct stun_addr *to, const void *bytes, size_t size);
+/* One datagram: its size, or 0 if none comes in time. */
+size_t client_recv(int fd, void *out, size_t capacity, int timeout_ms);
+/* Has the socket's address attested at this bounce endpoint. */
+bool client_attest(struct client *client, int fd, const struct stun_addr *at, uint64_t sequence);
 /* The bytes of a keepalive of this session. */
 size_t client_keepalive(const struct client *client, uint64_t sequence, uint8_t *out,
                         size_t capacity);

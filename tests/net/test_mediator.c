@@ -64,8 +64,8 @@ static void test_registered_names_the_four_bounce_endpoints(void **state)
     struct stage *stage = *state;
     const wire_Registered *registered = &stage->caller.registered;
 
-    assert_int_equal(registered->bounce_count, MEDIATOR_BOUNCES);
-    for (size_t i = 0; i < MEDIATOR_BOUNCES; i++) {
+    assert_int_equal(registered->bounce_count, 4);
+    for (size_t i = 0; i < 4; i++) {
         struct stun_addr addr = wire_to_addr(&registered->bounce[i]);
         assert_true(stun_addr_equal(&addr, &stage->mediator.bounce[i]));
     }
@@ -253,8 +253,6 @@ static void test_private_addresses_are_for_neighbours(void **state)
 static void test_notes_pass_both_ways_up_to_the_bound(void **state)
 {
     struct stage *stage = *state;
-    wire_ToMediator complete = {.which_body = wire_ToMediator_holepunching_complete_tag};
-
     assert_true(client_register(&stage->callee, ANYONE, NULL, NULL));
     assert_true(client_dial(&stage->caller, &stage->callee.identity.id, 1, NULL));
     assert_true(client_note(&stage->caller, 1, 0));
@@ -267,19 +265,35 @@ static void test_notes_pass_both_ways_up_to_the_bound(void **state)
     }
     assert_true(client_expect(&stage->caller, PEER_COORD, &stage->msg));
     assert_true(client_note(&stage->caller, 1, 64));
-    assert_true(client_expect_error(&stage->caller, NO_SUCH_DIAL, &stage->msg));
+    assert_true(client_expect_error(&stage->caller, wire_ErrorCode_ERROR_TOO_MANY, &stage->msg));
     assert_true(client_note(&stage->callee, 1, 99));
     assert_true(client_expect(&stage->caller, DIAL_NOTE, &stage->msg));
+}
 
-    complete.body.holepunching_complete.dial_id.size = WIRE_DIAL_ID_BYTES;
-    memset(complete.body.holepunching_complete.dial_id.bytes, 1, WIRE_DIAL_ID_BYTES);
-    complete.body.holepunching_complete.outcome = wire_Outcome_OUTCOME_DIRECT;
-    assert_true(client_send(&stage->callee, &complete));
-    assert_true(client_note(&stage->callee, 1, 100));
-    assert_true(client_expect(&stage->caller, DIAL_NOTE, &stage->msg));
-    assert_true(client_send(&stage->caller, &complete));
-    assert_true(client_note(&stage->caller, 1, 101));
-    assert_true(client_expect_error(&stage->caller, NO_SUCH_DIAL, &stage->msg));
+static void test_a_dial_lives_until_a_side_ends_it(void **state)
+{
+    static const wire_Outcome ends[] = {wire_Outcome_OUTCOME_FAILED, wire_Outcome_OUTCOME_REFUSED,
+                                        wire_Outcome_OUTCOME_UNSPECIFIED};
+    struct stage *stage = *state;
+
+    assert_true(client_register(&stage->callee, ANYONE, NULL, NULL));
+    for (uint8_t dial = 0; dial < 3; dial++) {
+        assert_true(client_dial(&stage->caller, &stage->callee.identity.id, dial, NULL));
+        assert_true(client_expect(&stage->callee, PEER_COORD, &stage->msg));
+        assert_true(client_expect(&stage->caller, PEER_COORD, &stage->msg));
+        assert_true(client_complete(&stage->callee, dial, wire_Outcome_OUTCOME_RELAYED));
+        assert_true(client_complete(&stage->callee, dial, wire_Outcome_OUTCOME_DIRECT));
+        assert_true(client_note(&stage->callee, dial, 100));
+        assert_true(client_expect(&stage->caller, DIAL_NOTE, &stage->msg));
+        assert_true(client_complete(&stage->caller, dial, wire_Outcome_OUTCOME_DIRECT));
+        assert_true(client_note(&stage->caller, dial, 101));
+        assert_true(client_expect(&stage->callee, DIAL_NOTE, &stage->msg));
+        assert_true(ends[dial] == wire_Outcome_OUTCOME_UNSPECIFIED
+                        ? client_dial_end(&stage->callee, dial)
+                        : client_complete(&stage->callee, dial, ends[dial]));
+        assert_true(client_note(&stage->callee, dial, 102));
+        assert_true(client_expect_error(&stage->callee, NO_SUCH_DIAL, &stage->msg));
+    }
 }
 
 static void test_a_dial_id_serves_once(void **state)
@@ -368,6 +382,7 @@ int main(void)
         TEST(test_keepalives_attest_and_replays_do_not),
         TEST(test_private_addresses_are_for_neighbours),
         TEST(test_notes_pass_both_ways_up_to_the_bound),
+        TEST(test_a_dial_lives_until_a_side_ends_it),
         TEST(test_a_dial_id_serves_once),
         TEST(test_strangers_cannot_write_into_a_dial),
         TEST(test_the_newer_session_replaces_the_older),

@@ -296,7 +296,7 @@ static void test_bad_datagrams_are_met_with_silence(void **state)
     uint8_t bytes[1500] = {0}, answer[1500];
     int fd = client_udp(3);
 
-    for (size_t i = 0; i < MEDIATOR_BOUNCES; i++) {
+    for (size_t i = 0; i < stage->mediator.bounce_count; i++) {
         for (size_t size = 0; size < 20; size++)
             assert_int_equal(
                 client_ask(fd, &stage->mediator.bounce[i], bytes, size, answer, sizeof answer, 0),
@@ -328,7 +328,7 @@ static void test_answers_are_small(void **state)
     int fd = client_udp(3);
     struct stun_addr local = client_local(fd);
 
-    for (size_t i = 0; i < MEDIATOR_BOUNCES; i++) {
+    for (size_t i = 0; i < stage->mediator.bounce_count; i++) {
         for (size_t pad = 0; pad <= sizeof padding; pad += 20) {
             stun_begin(&builder, bytes, sizeof bytes, STUN_BINDING_REQUEST, transaction);
             if (pad > 0)

@@ -6,6 +6,14 @@
 
 #include <cmocka.h>
 
+static bool keepalive(struct attested *attested, const struct stun_addr *from, uint64_t sequence,
+                      uint64_t now_us)
+{
+    struct attested_address at = {.addr = *from, .socket = (uint8_t)(sequence % 8)};
+
+    return attested_keepalive(attested, &at, sequence, now_us);
+}
+
 static void test_one_address_a_family(void **state)
 {
     struct attested attested = {0};
@@ -15,9 +23,9 @@ static void test_one_address_a_family(void **state)
     (void)state;
     stun_addr_parse("[2001:db8::1]:5", &v6);
     assert_int_equal(attested_fresh(&attested, 0, fresh), 0);
-    assert_true(attested_keepalive(&attested, &v4, 1, 0));
-    assert_true(attested_keepalive(&attested, &v6, 2, 0));
-    assert_true(attested_keepalive(&attested, &moved, 3, 0));
+    assert_true(keepalive(&attested, &v4, 1, 0));
+    assert_true(keepalive(&attested, &v6, 2, 0));
+    assert_true(keepalive(&attested, &moved, 3, 0));
     assert_int_equal(attested_fresh(&attested, 1, fresh), 2);
     assert_true(stun_addr_equal(&fresh[0], &moved));
     assert_true(stun_addr_equal(&fresh[1], &v6));
@@ -30,10 +38,10 @@ static void test_an_old_sequence_attests_nothing(void **state)
 
     (void)state;
     stun_addr_parse("[2001:db8::1]:5", &thief);
-    assert_false(attested_keepalive(&attested, &owner, 0, 0));
-    assert_true(attested_keepalive(&attested, &owner, 10, 0));
-    assert_false(attested_keepalive(&attested, &thief, 10, 1));
-    assert_false(attested_keepalive(&attested, &thief, 9, 1));
+    assert_false(keepalive(&attested, &owner, 0, 0));
+    assert_true(keepalive(&attested, &owner, 10, 0));
+    assert_false(keepalive(&attested, &thief, 10, 1));
+    assert_false(keepalive(&attested, &thief, 9, 1));
     assert_int_equal(attested_fresh(&attested, 1, fresh), 1);
     assert_true(stun_addr_equal(&fresh[0], &owner));
 }
@@ -44,12 +52,36 @@ static void test_a_repeated_keepalive_is_answered_but_keeps_nothing_alive(void *
     struct stun_addr owner = stun_addr_v4(192, 0, 2, 1, 1), fresh[ATTESTED_MAX];
 
     (void)state;
-    assert_true(attested_keepalive(&attested, &owner, 10, 0));
-    assert_true(attested_keepalive(&attested, &owner, 10, ATTESTED_LIFETIME_US - 1));
+    assert_true(keepalive(&attested, &owner, 10, 0));
+    assert_true(keepalive(&attested, &owner, 10, ATTESTED_LIFETIME_US - 1));
     assert_int_equal(attested_fresh(&attested, ATTESTED_LIFETIME_US - 1, fresh), 1);
     assert_int_equal(attested_fresh(&attested, ATTESTED_LIFETIME_US, fresh), 0);
-    assert_true(attested_keepalive(&attested, &owner, 11, ATTESTED_LIFETIME_US));
+    assert_true(keepalive(&attested, &owner, 11, ATTESTED_LIFETIME_US));
     assert_int_equal(attested_fresh(&attested, ATTESTED_LIFETIME_US, fresh), 1);
+}
+
+static void test_knows_its_own_and_the_way_back(void **state)
+{
+    struct attested attested = {0};
+    struct stun_addr v4 = stun_addr_v4(192, 0, 2, 1, 1), moved = stun_addr_v4(192, 0, 2, 1, 2), v6;
+
+    (void)state;
+    stun_addr_parse("[2001:db8::1]:5", &v6);
+    assert_false(attested_is(&attested, &v4, 0));
+    assert_null(attested_latest(&attested, 0));
+    assert_true(keepalive(&attested, &v4, 1, 0));
+    assert_true(keepalive(&attested, &v6, 2, 1));
+    assert_true(attested_is(&attested, &v4, 1) && attested_is(&attested, &v6, 1));
+    assert_true(stun_addr_equal(&attested_latest(&attested, 1)->addr, &v6));
+    assert_true(keepalive(&attested, &moved, 3, 2));
+    assert_false(attested_is(&attested, &v4, 2));
+    const struct attested_address *latest = attested_latest(&attested, 2);
+    assert_true(stun_addr_equal(&latest->addr, &moved));
+    assert_int_equal(latest->socket, 3);
+    assert_int_equal(latest->seen_us, 2);
+    assert_true(attested_latest(&attested, ATTESTED_LIFETIME_US + 1) == latest);
+    assert_false(attested_is(&attested, &v6, ATTESTED_LIFETIME_US + 1));
+    assert_null(attested_latest(&attested, ATTESTED_LIFETIME_US + 2));
 }
 
 int main(void)
@@ -57,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_address_a_family),
         cmocka_unit_test(test_an_old_sequence_attests_nothing),
+        cmocka_unit_test(test_knows_its_own_and_the_way_back),
         cmocka_unit_test(test_a_repeated_keepalive_is_answered_but_keeps_nothing_alive),
     };
 

@@ -63,11 +63,12 @@ static void test_says_what_is_wrong_and_where(void **state)
         {"address = 10.0.0.1=2001:db8::1\n", "both of one family"},
         {"address = 192.0.2.1\naddress = 192.0.2.2\naddress = 192.0.2.3\n",
          "more than two addresses of one family"},
-        {"[limits]\nnotes = 256\n", "line 2: notes \"256\": expected a number from 1 to 255"},
+        {"[limits]\nnotes = 0\n", "line 2: notes \"0\": expected a number from 1 to 1000000"},
         {"[limits]\nfoo = 1\n", "no such limit"},
         {"[other]\nfoo = 1\n", "the only section is [limits]"},
         {"log-level = loud\n", "expected error, warn, info or debug"},
         {"syslog = maybe\n", "expected yes or no"},
+        {"relay = maybe\n", "expected yes or no"},
         {"gibberish\n", "line 1: not NAME = VALUE"},
     };
     char why[CONFIG_WHY_BYTES];
@@ -80,6 +81,23 @@ static void test_says_what_is_wrong_and_where(void **state)
         if (strstr(why, bad[i].expected) == NULL)
             fail_msg("\"%s\" gives \"%s\"", bad[i].text, why);
     }
+}
+
+static void test_limits_as_one_word(void **state)
+{
+    struct config config;
+    char why[CONFIG_WHY_BYTES];
+
+    (void)state;
+    config_init(&config);
+    assert_true(config_set_limit(&config, "relay-rate=1000", why));
+    assert_int_equal(config.limits.relay_rate, 1000);
+    assert_true(config_set_limit(&config, "relay-total=0", why));
+    assert_int_equal(config.limits.relay_total, 0);
+    assert_false(config_set_limit(&config, "relay-rate", why));
+    assert_false(config_set_limit(&config, "=1", why));
+    assert_false(config_set_limit(&config, "foo=1", why));
+    assert_non_null(strstr(why, "no such limit"));
 }
 
 static void test_a_missing_file_is_an_error(void **state)
@@ -98,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_a_file),
         cmocka_unit_test(test_says_what_is_wrong_and_where),
+        cmocka_unit_test(test_limits_as_one_word),
         cmocka_unit_test(test_a_missing_file_is_an_error),
     };
 

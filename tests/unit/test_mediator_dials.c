@@ -13,91 +13,145 @@
 
 static const uint8_t dial_a[WIRE_DIAL_ID_BYTES] = "aaaaaaaaaaaaaaaa";
 
-static struct dials_entry *live_dial(struct dials *dials)
-{
-    struct dials_entry *dial = dials_add(dials, dial_a, CALLER, 0);
+static const struct limit_rate three_notes = {.per_second = 1, .burst = 3};
 
-    dial->member[DIALS_CALLEE] = CALLEE;
-    dial->state = DIALS_LIVE;
-    return dial;
+struct world {
+    struct dials *dials;
+    struct dials_list caller, callee;
+    struct dials_entry *dial;
+};
+
+static int set_up(void **state)
+{
+    static struct world world;
+
+    world = (struct world){.dials = dials_new(4, 2, three_notes)};
+    world.dial = dials_add(world.dials, dial_a, CALLER, 0);
+    dials_join(world.dial, DIALS_CALLER, CALLER, &world.caller);
+    dials_join(world.dial, DIALS_CALLEE, CALLEE, &world.callee);
+    dials_move(world.dials, world.dial, DIALS_LIVE, 0);
+    *state = &world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+
+    dials_free(world->dials);
+    return 0;
 }
 
 static void test_notes_go_to_the_other_member_only(void **state)
 {
-    struct dials *dials = dials_new(4, 64);
-    struct dials_entry *dial = live_dial(dials);
+    struct world *world = *state;
 
-    (void)state;
-    assert_int_equal(dials_note(dials, dial, CALLER), CALLEE);
-    assert_int_equal(dials_note(dials, dial, CALLEE), CALLER);
-    assert_int_equal(dials_note(dials, dial, STRANGER), 0);
-    assert_int_equal(dials_note(dials, dial, 0), 0);
-    dials_free(dials);
+    assert_int_equal(dials_other(world->dial, CALLER), CALLEE);
+    assert_int_equal(dials_other(world->dial, CALLEE), CALLER);
+    assert_int_equal(dials_other(world->dial, STRANGER), 0);
+    assert_int_equal(dials_other(world->dial, 0), 0);
+    assert_false(dials_note(world->dials, world->dial, STRANGER, 0));
 }
 
-static void test_notes_are_bounded_each_way(void **state)
+static void test_notes_have_a_rate_each_way(void **state)
 {
-    struct dials *dials = dials_new(4, 3);
-    struct dials_entry *dial = live_dial(dials);
+    struct world *world = *state;
 
-    (void)state;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(dials_note(dials, dial, CALLER), CALLEE);
-    assert_int_equal(dials_note(dials, dial, CALLER), 0);
-    assert_int_equal(dials_note(dials, dial, CALLEE), CALLER);
-    dials_free(dials);
+        assert_true(dials_note(world->dials, world->dial, CALLER, 5));
+    assert_false(dials_note(world->dials, world->dial, CALLER, 5));
+    assert_true(dials_note(world->dials, world->dial, CALLEE, 6));
+    assert_int_equal(world->dial->used_us, 6);
+    for (uint64_t second = 1; second < 1000; second++)
+        assert_true(dials_note(world->dials, world->dial, CALLER, 5 + second * 1000000));
 }
 
 static void test_no_notes_before_acceptance(void **state)
 {
-    struct dials *dials = dials_new(4, 64);
-    struct dials_entry *dial = live_dial(dials);
+    struct world *world = *state;
 
-    (void)state;
-    dial->state = DIALS_ASKED;
-    assert_int_equal(dials_note(dials, dial, CALLER), 0);
-    assert_int_equal(dials_note(dials, dial, CALLEE), 0);
-    assert_false(dials_accept(dial, CALLER));
-    assert_false(dials_accept(dial, STRANGER));
-    assert_true(dials_accept(dial, CALLEE));
-    assert_false(dials_accept(dial, CALLEE));
-    assert_int_equal(dials_note(dials, dial, CALLEE), CALLER);
-    dials_free(dials);
+    dials_move(world->dials, world->dial, DIALS_ASKED, 0);
+    assert_int_equal(dials_other(world->dial, CALLER), 0);
+    assert_int_equal(dials_other(world->dial, CALLEE), 0);
+    assert_false(dials_accept(world->dials, world->dial, CALLER, 0));
+    assert_false(dials_accept(world->dials, world->dial, STRANGER, 0));
+    assert_true(dials_accept(world->dials, world->dial, CALLEE, 0));
+    assert_false(dials_accept(world->dials, world->dial, CALLEE, 0));
+    assert_int_equal(dials_other(world->dial, CALLEE), CALLER);
 }
 
 static void test_a_refused_dial_cannot_be_accepted(void **state)
 {
-    struct dials *dials = dials_new(4, 64);
-    struct dials_entry *dial = live_dial(dials);
+    struct world *world = *state;
 
-    (void)state;
-    dial->state = DIALS_REFUSED;
-    assert_false(dials_accept(dial, CALLEE));
-    assert_int_equal(dials_note(dials, dial, CALLER), 0);
-    dials_free(dials);
+    dials_move(world->dials, world->dial, DIALS_REFUSED, 0);
+    assert_false(dials_accept(world->dials, world->dial, CALLEE, 0));
+    assert_int_equal(dials_other(world->dial, CALLER), 0);
 }
 
-static void test_each_side_ends_once(void **state)
+static void test_the_living_stay_and_the_others_have_a_minute(void **state)
 {
-    struct dials *dials = dials_new(4, 64);
-    struct dials_entry *dial = live_dial(dials);
-    enum dials_side side;
+    struct world *world = *state;
 
-    (void)state;
-    assert_false(dials_end(dial, STRANGER, &side));
-    assert_true(dials_end(dial, CALLEE, &side));
-    assert_int_equal(side, DIALS_CALLEE);
-    assert_false(dials_end(dial, CALLEE, &side));
-    assert_int_equal(dials_note(dials, dial, CALLER), CALLEE);
-    assert_true(dials_end(dial, CALLER, &side));
-    assert_int_equal(side, DIALS_CALLER);
-    assert_int_equal(dials_note(dials, dial, CALLER), 0);
-    dials_free(dials);
+    dials_expire(world->dials, UINT64_MAX / 2);
+    assert_ptr_equal(dials_find(world->dials, dial_a), world->dial);
+    assert_int_equal(world->caller.count, 1);
+    dials_move(world->dials, world->dial, DIALS_OVER, 1000);
+    assert_int_equal(world->caller.count, 0);
+    assert_null(world->callee.first);
+    dials_expire(world->dials, 1000 + DIALS_LIFETIME_US - 1);
+    assert_non_null(dials_find(world->dials, dial_a));
+    dials_expire(world->dials, 1000 + DIALS_LIFETIME_US);
+    assert_null(dials_find(world->dials, dial_a));
+    assert_int_equal(dials_count(world->dials), 0);
+}
+
+static void test_lists_hold_the_newest_first(void **state)
+{
+    struct world *world = *state;
+    struct dials_entry *dial[4] = {world->dial};
+    uint8_t id[WIRE_DIAL_ID_BYTES] = {0};
+
+    for (uint8_t i = 1; i < 4; i++) {
+        id[0] = i;
+        dial[i] = dials_add(world->dials, id, 0, 0);
+        /* Each session is now the caller, now the callee. */
+        dials_join(dial[i], i % 2 ? DIALS_CALLEE : DIALS_CALLER, CALLER, &world->caller);
+        dials_join(dial[i], i % 2 ? DIALS_CALLER : DIALS_CALLEE, CALLEE, &world->callee);
+        dials_move(world->dials, dial[i], DIALS_LIVE, 0);
+    }
+    dials_move(world->dials, dial[2], DIALS_OVER, 0);
+    assert_int_equal(world->caller.count, 3);
+    assert_ptr_equal(world->caller.first, dial[3]);
+    assert_ptr_equal(dials_next(dial[3], &world->caller), dial[1]);
+    assert_ptr_equal(dials_next(dial[1], &world->caller), dial[0]);
+    assert_null(dials_next(dial[0], &world->caller));
+    dials_move(world->dials, dial[0], DIALS_OVER, 0);
+    dials_move(world->dials, dial[3], DIALS_OVER, 0);
+    assert_ptr_equal(world->callee.first, dial[1]);
+    assert_null(dials_next(dial[1], &world->callee));
+}
+
+static void test_a_prefix_holds_so_many(void **state)
+{
+    struct world *world = *state;
+    struct stun_addr near = stun_addr_v4(192, 0, 2, 1, 1), far = stun_addr_v4(192, 0, 2, 2, 1);
+    uint8_t id[WIRE_DIAL_ID_BYTES] = {0};
+
+    assert_true(dials_hold(world->dials, world->dial, &near));
+    assert_true(dials_hold(world->dials, dials_add(world->dials, id, CALLER, 0), &near));
+    id[0] = 1;
+    struct dials_entry *third = dials_add(world->dials, id, CALLER, 0);
+    assert_false(dials_hold(world->dials, third, &near));
+    assert_true(dials_hold(world->dials, third, &far));
+    dials_move(world->dials, third, DIALS_OVER, 0);
+    dials_move(world->dials, world->dial, DIALS_OVER, 0);
+    assert_true(dials_hold(world->dials, third, &near));
 }
 
 static void test_expires_in_order_and_reuses_room(void **state)
 {
-    struct dials *dials = dials_new(3, 64);
+    struct dials *dials = dials_new(3, 3, three_notes);
     uint8_t id[WIRE_DIAL_ID_BYTES] = {0};
 
     (void)state;
@@ -120,14 +174,18 @@ static void test_expires_in_order_and_reuses_room(void **state)
     dials_free(dials);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_notes_go_to_the_other_member_only),
-        cmocka_unit_test(test_notes_are_bounded_each_way),
-        cmocka_unit_test(test_no_notes_before_acceptance),
-        cmocka_unit_test(test_a_refused_dial_cannot_be_accepted),
-        cmocka_unit_test(test_each_side_ends_once),
+        TEST(test_notes_go_to_the_other_member_only),
+        TEST(test_notes_have_a_rate_each_way),
+        TEST(test_no_notes_before_acceptance),
+        TEST(test_a_refused_dial_cannot_be_accepted),
+        TEST(test_the_living_stay_and_the_others_have_a_minute),
+        TEST(test_lists_hold_the_newest_first),
+        TEST(test_a_prefix_holds_so_many),
         cmocka_unit_test(test_expires_in_order_and_reuses_room),
     };
 

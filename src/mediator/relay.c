@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mediator/relay.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RELAY_FIRST_SLOTS   64
+#define RELAY_BURST_NS      (250u * 1000000u) /* of the rates, or so many bytes: */
+#define RELAY_BURST_BYTES   (256u << 10)
+#define RELAY_HINT_EVERY_US 20000
+#define RELAY_HINT_BURST    5
+#define RELAY_NS_PER_S      1000000000u
+
+_Static_assert(WIRE_RELAY_TAG_BYTES == sizeof(uint64_t), "tags are compared as numbers");
+
+struct relay_pair {
+    uint64_t tag[2]; /* their bytes as they are on the wire */
+    struct relay_member *member[2];
+    struct limit_bucket hints[2];
+    uint64_t full_at_ns; /* of its rate; struct limit_bucket, with bytes for tokens */
+    uint64_t used_us;
+};
+
+struct relay_slot {
+    uint64_t tag; /* 0: empty */
+    struct relay_pair *pair;
+};
+
+/* Open addressing with linear probing, at most half full. Tags are random and ours, so they are
+ * their own hash. */
+struct relay {
+    struct relay_limits limits;
+    struct relay_counters counters;
+    struct relay_slot *slots;
+    size_t mask;
+    size_t pairs;
+    uint64_t full_at_ns;
+};
+
+static size_t relay_home(const struct relay *relay, uint64_t tag)
+{
+    return (size_t)(tag >> 8) & relay->mask;
+}
+
+/* The slot of this tag, or the empty one where it would go. */
+static struct relay_slot *relay_slot(const struct relay *relay, uint64_t tag)
+{
+    size_t at = relay_home(relay, tag);
+
+    while (relay->slots[at].tag != 0 && relay->slots[at].tag != tag)
+        at = (at + 1) & relay->mask;
+    return &relay->slots[at];
+}
+
+static bool relay_grow(struct relay *relay)
+{
+    struct relay_slot *old = relay->slots;
+    size_t old_slots = relay->mask + 1;
+    struct relay_slot *grown = calloc(old_slots * 2, sizeof *grown);
+
+    if (grown == NULL)
+        return false;
+    relay->slots = grown;
+    relay->mask = old_slots * 2 - 1;
+    for (size_t i = 0; i < old_slots; i++)
+        if (old[i].tag != 0)
+            *relay_slot(relay, old[i].tag) = old[i];
+    free(old);
+    return true;
+}
+
+/* Empties a slot and moves up those behind it that had been pushed past it. */
+static void relay_vacate(struct relay *relay, struct relay_slot *slot)
+{
+    size_t hole = (size_t)(slot - relay->slots);
+    size_t at = hole;
+
+    for (;;) {
+        at = (at + 1) & relay->mask;
+        if (relay->slots[at].tag == 0)
+            break;
+        size_t home = relay_home(relay, relay->slots[at].tag);
+        if (((at - home) & relay->mask) >= ((at - hole) & relay->mask)) {
+            relay->slots[hole] = relay->slots[at];
+            hole = at;
+        }
+    }
+    relay->slots[hole] = (struct relay_slot){0};
+}
+
+static uint64_t relay_new_tag(const struct relay *relay)
+{
+    uint8_t bytes[WIRE_RELAY_TAG_BYTES];
+    uint64_t tag;
+
+    do {
+        randombytes_buf(bytes, sizeof bytes);
+        bytes[0] = WIRE_RELAY_TAG_FIRST;
+        memcpy(&tag, bytes, sizeof tag);
+    } while (relay_slot(relay, tag)->tag != 0);
+    return tag;
+}
+
+static const char *relay_refusal(const struct relay *relay, const struct relay_member *first,
+                                 const struct relay_member *second)
+{
+    if (first->pairs >= relay->limits.member_pairs)
+        return "this mediator relays no more connections of yours at one time";
+    if (second->pairs >= relay->limits.member_pairs)
+        return "this mediator relays no more connections of the other peer at one time";
+    return NULL;
+}
+
+/* How many of these bytes a rate lets through, in whole datagrams. */
+static size_t relay_grant(uint64_t full_at_ns, uint32_t rate, const struct relay_run *run,
+                          size_t size, uint64_t now_ns)
+{
+    uint64_t burst_ns = (uint64_t)RELAY_BURST_BYTES * RELAY_NS_PER_S / rate;
+    uint64_t ahead_ns = full_at_ns > now_ns ? full_at_ns - now_ns : 0;
+
+    burst_ns = burst_ns > RELAY_BURST_NS ? burst_ns : RELAY_BURST_NS;
+    if (ahead_ns >= burst_ns)
+        return 0;
+    uint64_t room = (burst_ns - ahead_ns) * rate / RELAY_NS_PER_S;
+    return room >= size ? size : (size_t)room / run->datagram_bytes * run->datagram_bytes;
+}
+
+static void relay_charge(uint64_t *full_at_ns, uint32_t rate, size_t bytes, uint64_t now_ns)
+{
+    uint64_t from_ns = *full_at_ns > now_ns ? *full_at_ns : now_ns;
+
+    *full_at_ns = from_ns + (uint64_t)bytes * RELAY_NS_PER_S / rate;
+}
+
+/* What both rates let through of the run, which is thereby spent. */
+static size_t relay_spend(struct relay *relay, struct relay_pair *pair, const struct relay_run *run,
+                          uint64_t now_us)
+{
+    const struct relay_limits *limits = &relay->limits;
+    uint64_t now_ns = now_us * 1000;
+    size_t size = run->size;
+    size_t last = size % run->datagram_bytes;
+
+    if (last > 0 && last <= WIRE_RELAY_TAG_BYTES)
+        size -= last; /* a bare tag is ours to send */
+    if (limits->pair_rate > 0)
+        size = relay_grant(pair->full_at_ns, limits->pair_rate, run, size, now_ns);
+    if (limits->total_rate > 0 && size > 0)
+        size = relay_grant(relay->full_at_ns, limits->total_rate, run, size, now_ns);
+    if (limits->pair_rate > 0)
+        relay_charge(&pair->full_at_ns, limits->pair_rate, size, now_ns);
+    if (limits->total_rate > 0)
+        relay_charge(&relay->full_at_ns, limits->total_rate, size, now_ns);
+    return size;
+}
+
+static size_t relay_datagrams(const struct relay_run *run, size_t size)
+{
+    return (size + run->datagram_bytes - 1) / run->datagram_bytes;
+}
+
+/* The way to a member: false if there is none now. */
+static bool relay_way(const struct relay_member *to, uint64_t now_us, struct relay_route *out)
+{
+    out->stream = to->stream;
+    out->to = to->stream == NULL ? attested_latest(to->attested, now_us) : NULL;
+    return out->stream != NULL || out->to != NULL;
+}
+
+struct relay *relay_new(const struct relay_limits *limits)
+{
+    struct relay *relay = calloc(1, sizeof *relay);
+
+    if (relay == NULL)
+        return NULL;
+    relay->limits = *limits;
+    relay->mask = RELAY_FIRST_SLOTS - 1;
+    relay->slots = calloc(RELAY_FIRST_SLOTS, sizeof *relay->slots);
+    if (relay->slots == NULL) {
+        free(relay);
+        return NULL;
+    }
+    return relay;
+}
+
+void relay_free(struct relay *relay)
+{
+    if (relay == NULL)
+        return;
+    free(relay->slots);
+    free(relay);
+}
+
+struct relay_pair *relay_open(struct relay *relay, struct relay_member *first,
+                              struct relay_member *second, uint64_t now_us, const char **refusal)
+{
+    struct relay_pair *pair = NULL;
+
+    *refusal = relay_refusal(relay, first, second);
+    if (*refusal == NULL) {
+        *refusal = "this mediator is out of memory";
+        if ((relay->pairs + 1) * 4 <= relay->mask + 1 || relay_grow(relay))
+            pair = calloc(1, sizeof *pair);
+    }
+    if (pair == NULL) {
+        relay->counters.refused++;
+        return NULL;
+    }
+    pair->member[0] = first;
+    pair->member[1] = second;
+    pair->used_us = now_us;
+    for (int side = 0; side < 2; side++) {
+        pair->tag[side] = relay_new_tag(relay);
+        *relay_slot(relay, pair->tag[side]) = (struct relay_slot){pair->tag[side], pair};
+        pair->member[side]->pairs++;
+    }
+    relay->pairs++;
+    relay->counters.pairs++;
+    *refusal = NULL;
+    return pair;
+}
+
+void relay_close(struct relay *relay, struct relay_pair *pair)
+{
+    if (pair == NULL)
+        return;
+    for (int side = 0; side < 2; side++) {
+        relay_vacate(relay, relay_slot(relay, pair->tag[side]));
+        pair->member[side]->pairs--;
+    }
+    relay->pairs--;
+    free(pair);
+}
+
+void relay_tag(const struct relay_pair *pair, int side, uint8_t tag[static WIRE_RELAY_TAG_BYTES])
+{
+    memcpy(tag, &pair->tag[side], WIRE_RELAY_TAG_BYTES);
+}
+
+uint64_t relay_used_us(const struct relay_pair *pair)
+{
+    return pair->used_us;
+}
+
+const struct relay_counters *relay_counters(const struct relay *relay)
+{
+    return &relay->counters;
+}
+
+size_t relay_count(const struct relay *relay)
+{
+    return relay->pairs;
+}
+
+enum relay_verdict relay_route(struct relay *relay, const struct relay_run *run, uint64_t now_us,
+                               struct relay_route *out)
+{
+    struct relay_counters *counters = &relay->counters;
+    size_t datagrams = relay_datagrams(run, run->size);
+    uint64_t tag;
+
+    memcpy(&tag, run->bytes, sizeof tag);
+    struct relay_pair *pair = relay_slot(relay, tag)->pair;
+    if (pair == NULL || run->datagram_bytes <= WIRE_RELAY_TAG_BYTES ||
+        run->datagram_bytes > WIRE_RELAY_TAG_BYTES + RELAY_MAX_DATAGRAM_BYTES) {
+        counters->unknown += datagrams;
+        return RELAY_DROP;
+    }
+    int side = tag == pair->tag[1];
+    const struct relay_member *sender = pair->member[side];
+    if (run->from == NULL ? run->by != sender : !attested_is(sender->attested, run->from, now_us)) {
+        counters->unattested += datagrams;
+        return run->from != NULL && limit_take_every(&pair->hints[side], RELAY_HINT_EVERY_US,
+                                                     RELAY_HINT_BURST, now_us)
+                   ? RELAY_HINT
+                   : RELAY_DROP;
+    }
+    pair->used_us = now_us;
+    if (!relay_way(pair->member[!side], now_us, out)) {
+        counters->unreachable += datagrams;
+        return RELAY_DROP;
+    }
+    out->size = relay_spend(relay, pair, run, now_us);
+    size_t passed = relay_datagrams(run, out->size);
+    counters->over_rate += datagrams - passed;
+    if (passed == 0)
+        return RELAY_DROP;
+    counters->packets += passed;
+    counters->bytes += out->size - passed * WIRE_RELAY_TAG_BYTES;
+    memcpy(out->tag, &pair->tag[!side], sizeof out->tag);
+    return out->stream != NULL ? RELAY_TO_STREAM : RELAY_TO_ADDRESS;
+}

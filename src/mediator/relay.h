@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The relay (docs/protocol.md): whose datagram this is by the tag in front of it, whether it may
+ * pass, and where it goes. A pair of tags belongs to the two members of one dial, and there is no
+ * way to name anybody else. Pure: time is an argument. */
+#ifndef MEDIATOR_RELAY_H
+#define MEDIATOR_RELAY_H
+
+#include "mediator/attested.h"
+#include "mediator/limit.h"
+
+#define RELAY_MAX_DATAGRAM_BYTES 1252 /* behind the tag */
+
+/* Bytes a second, both directions together; 0: no bound. */
+struct relay_limits {
+    uint32_t pair_rate;
+    uint32_t total_rate;
+    uint32_t member_pairs; /* of one member */
+};
+
+struct relay_stream; /* a member's TLS connection for datagrams */
+
+/* Embedded in a session. */
+struct relay_member {
+    const struct attested *attested;
+    struct relay_stream *stream; /* NULL: none; else everything for this member goes there */
+    uint32_t pairs;
+};
+
+/* Since the start. */
+struct relay_counters {
+    uint64_t pairs; /* opened */
+    uint64_t refused;
+    uint64_t packets;
+    uint64_t bytes;
+    uint64_t over_rate;   /* packets dropped for these reasons */
+    uint64_t unattested;  /* a right tag from an address that is not attested */
+    uint64_t unreachable; /* the receiver has neither an attested address nor a connection */
+    uint64_t unknown;     /* no such tag, or a size that is not allowed */
+};
+
+struct relay;
+struct relay_pair;
+
+struct relay *relay_new(const struct relay_limits *limits); /* NULL: out of memory */
+/* Every pair must have been closed. NULL is fine. */
+void relay_free(struct relay *relay);
+
+/* A pair of new tags for these two, who outlive it. NULL: *refusal is why, a sentence for a person
+ * (the first member). */
+struct relay_pair *relay_open(struct relay *relay, struct relay_member *first,
+                              struct relay_member *second, uint64_t now_us, const char **refusal);
+void relay_close(struct relay *relay, struct relay_pair *pair); /* NULL is fine */
+/* The tag of the first (0) or second (1) member. */
+void relay_tag(const struct relay_pair *pair, int side, uint8_t tag[static WIRE_RELAY_TAG_BYTES]);
+/* When the pair last carried something, or was opened. */
+uint64_t relay_used_us(const struct relay_pair *pair);
+const struct relay_counters *relay_counters(const struct relay *relay);
+size_t relay_count(const struct relay *relay); /* pairs open now */
+
+enum relay_verdict {
+    RELAY_DROP,
+    RELAY_HINT, /* answer with the bare tag: this source is not attested */
+    RELAY_TO_ADDRESS,
+    RELAY_TO_STREAM,
+};
+
+/* Equal datagrams in a row under one tag; only the last may be shorter than the others. */
+struct relay_run {
+    const uint8_t *bytes; /* the first tag */
+    size_t size;
+    size_t datagram_bytes;        /* of one, its tag included */
+    const struct stun_addr *from; /* NULL: it came by the TLS connection of `by` */
+    const struct relay_member *by;
+};
+
+struct relay_route {
+    uint8_t tag[WIRE_RELAY_TAG_BYTES]; /* to put in place of the sender's */
+    size_t size;                       /* so many bytes of the run may pass */
+    const struct attested_address *to; /* RELAY_TO_ADDRESS; valid until the next call on anything */
+    struct relay_stream *stream;       /* RELAY_TO_STREAM */
+};
+
+enum relay_verdict relay_route(struct relay *relay, const struct relay_run *run, uint64_t now_us,
+                               struct relay_route *out);
+
+#endif
