@@ -5,7 +5,8 @@
  *   eyelet-lab-peer [POLICY] call KEY_FILE MEDIATOR KNOWN_MEDIATORS PEER WARM_MS LIMIT_MS
  * POLICY is --direct-only or --relay-only; without it any path may carry. The callee says "ready"
  * and answers anyone. The caller says "registered", waits WARM_MS, dials, sends a byte, and goes on
- * until it has both the echo and a direct path (with --relay-only the echo), or LIMIT_MS are over.
+ * until it has both the echo and a direct path (with --relay-only the echo), or its library says
+ * that it is relayed for good, or LIMIT_MS are over.
  * It prints one line of JSON: "result" (direct, relayed, failed), "ms" (to the first direct path,
  * or to the echo if there is none), "echo_ms", ... */
 #include <arpa/inet.h>
@@ -17,6 +18,8 @@
 #include <jansson.h>
 
 #include "eyelet.h"
+
+#define LOOK_MS 100
 
 struct call {
     eyelet_endpoint *ep;
@@ -125,16 +128,18 @@ static void on_event(struct call *c, const eyelet_event *event)
 
 static int report(const struct call *c, double limit_ms)
 {
+    eyelet_diagnosis diagnosis = {.size = sizeof(diagnosis), .reason = ""};
+    eyelet_conn_diagnose(c->conn, &diagnosis);
     bool direct = c->direct_ms > 0 && c->echo_ms > 0;
     const char *result = direct ? "direct" : c->echo_ms > 0 ? "relayed" : "failed";
-    json_t *line = json_pack("{s:s,s:f,s:f,s:f,s:f,s:s,s:s,s:s,s:s}", "result", result, "ms",
+    json_t *line = json_pack("{s:s,s:f,s:f,s:f,s:f,s:s,s:s,s:s,s:s,s:s}", "result", result, "ms",
                              direct           ? c->direct_ms
                              : c->echo_ms > 0 ? c->echo_ms
                                               : limit_ms,
                              "path_ms", c->path_ms, "connected_ms", c->connected_ms, "echo_ms",
                              c->echo_ms, "first_kind", c->first_kind, "local", c->local, "error",
                              c->closed ? eyelet_strerror(c->error) : "", "why",
-                             direct ? "" : eyelet_why(c->ep, c->conn));
+                             direct ? "" : eyelet_why(c->ep, c->conn), "reason", diagnosis.reason);
     char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     if (text)
         puts(text);
@@ -150,11 +155,23 @@ static void wait_for(eyelet_endpoint *ep, double ms)
         eyelet_wait(ep, (int)(end - now_ms()) + 1, &event);
 }
 
+/* Whether there is nothing to wait for any more. No event says that punching was given up. */
+static bool settled(const struct call *c, enum eyelet_policy policy)
+{
+    eyelet_diagnosis diagnosis = {.size = sizeof(diagnosis)};
+    if (c->closed)
+        return true;
+    if (c->echo_ms == 0)
+        return false;
+    return c->direct_ms > 0 || policy == EYELET_RELAY_ONLY ||
+           (eyelet_conn_diagnose(c->conn, &diagnosis) == EYELET_OK &&
+            strcmp(diagnosis.outcome, "relayed") == 0);
+}
+
 static int call(eyelet_endpoint *ep, enum eyelet_policy policy, char **argv)
 {
     struct call c = {.ep = ep, .stream = -1};
     double warm_ms = atof(argv[1]), limit_ms = atof(argv[2]);
-    bool relay_only = policy == EYELET_RELAY_ONLY;
     eyelet_id peer;
     if (eyelet_id_parse(argv[0], &peer) < 0 || !wait_registered(ep))
         return 1;
@@ -165,10 +182,9 @@ static int call(eyelet_endpoint *ep, enum eyelet_policy policy, char **argv)
     int error = eyelet_dial(ep, &peer, NULL, &c.conn);
     if (error < 0)
         return fail(ep, "cannot dial", error);
-    for (double left; (left = c.begun_ms + limit_ms - now_ms()) > 0 && !c.closed &&
-                      (c.echo_ms == 0 || (c.direct_ms == 0 && !relay_only));) {
+    for (double left; (left = c.begun_ms + limit_ms - now_ms()) > 0 && !settled(&c, policy);) {
         eyelet_event event;
-        if (eyelet_wait(ep, (int)left + 1, &event) == EYELET_OK)
+        if (eyelet_wait(ep, left < LOOK_MS ? (int)left + 1 : LOOK_MS, &event) == EYELET_OK)
             on_event(&c, &event);
     }
     int status = report(&c, limit_ms);
