@@ -118,6 +118,9 @@ static int open_descriptors(struct eyelet_endpoint *ep)
     if (error == 0) {
         error = endpoint_watch(ep, ep->wake_fd, false, &ep->wake_fd);
     }
+    if (error == 0) {
+        error = netwatch_watch(ep);
+    }
     for (unsigned i = 0; i < SESSION_SOCKETS && error == 0; i++) {
         error = open_warm(ep, i);
     }
@@ -179,6 +182,7 @@ int eyelet_open(eyelet_endpoint **out, const eyelet_config *config)
     for (size_t i = 0; i < SESSION_SOCKETS; i++) {
         ep->warm[i].fd = -1;
     }
+    ep->session.watch.events_fd = ep->session.watch.clock_fd = -1;
     int error = load_key(ep, &c);
     if (error == EYELET_OK) {
         error = session_init(ep, c.mediator, c.known_mediators);
@@ -284,6 +288,8 @@ static void ready(struct eyelet_endpoint *ep, const struct epoll_event *e, uint6
         if (read(ep->timer_fd, &count, sizeof count) > 0) { /* else it was set anew in between */
             ep->armed_us = UINT64_MAX;
         }
+    } else if (e->data.ptr == &ep->session.watch) {
+        netwatch_ready(&ep->session.watch, now_us);
     } else if (e->data.ptr == &ep->session) {
         session_ready(ep, now_us);
     } else if (e->data.ptr == &ep->relay) {

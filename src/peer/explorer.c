@@ -164,39 +164,3 @@ void explorer_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_so
     }
     explorer_step(ep, now_us);
 }
-
-static void fill_address(const struct stun_addr *addr, eyelet_nat *out)
-{
-    if (addr->family != STUN_NO_FAMILY) {
-        out->public_address_bytes = udp_sockaddr(addr, &out->public_address);
-    }
-}
-
-int eyelet_nat_profile(const eyelet_endpoint *ep, eyelet_nat *nat)
-{
-    if (ep == NULL || nat == NULL || nat->size < sizeof nat->size || nat->size > sizeof *nat) {
-        return EYELET_ERR_ARGUMENT;
-    }
-    const struct session *s = &ep->session;
-    const struct nat_profile *p = &s->profile;
-    eyelet_nat out = {.size = nat->size,
-                      .mapping = nat_mapping_text(p->mapping),
-                      .filtering = nat_filtering_text(p->filtering),
-                      .allocation = nat_allocation_text(p->allocation),
-                      .pooling = nat_pooling_text(p->pooling),
-                      .early = nat_early_text(p->early),
-                      .hairpin = nat_hairpin_text(p->hairpin),
-                      .step = p->step,
-                      .foreign_per_1000_s = p->foreign_per_1000_s,
-                      .block_ports = p->block_ports,
-                      .block_first = p->block_first,
-                      .lifetime_s = p->lifetime_s,
-                      .opener_ttl = p->opener_ttl,
-                      .servers = p->endpoints_seen};
-    out.settled =
-        s->state == SESSION_UP && s->explorer.running && explore_is_settled(&s->explorer.machine);
-    out.complete = out.settled && s->explorer.machine.phase == EXPLORE_DONE;
-    fill_address(&s->reflexive[PUNCH_DATA_SOCKET], &out);
-    memcpy(nat, &out, nat->size);
-    return s->announced ? EYELET_OK : EYELET_ERR_AGAIN;
-}

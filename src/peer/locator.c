@@ -79,6 +79,7 @@ bool locator_parse(const char *text, struct locator *out)
     if (!copy_host(host, host_bytes, &l) || (port != NULL && !parse_port(port, &l.port))) {
         return false;
     }
+    l.has_port = port != NULL;
     *out = l;
     return true;
 }

@@ -12,6 +12,7 @@
 struct locator {
     char host[LOCATOR_HOST_BYTES];
     uint16_t port;
+    bool has_port; /* it was given, so no other one is meant */
     bool has_key;
     struct identity_id key;
 };

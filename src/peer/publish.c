@@ -29,7 +29,7 @@ static void add_socket(const struct eyelet_endpoint *ep, unsigned socket, wire_C
     if (udp->fd < 0) {
         return;
     }
-    if (s->reflexive[socket].family != STUN_NO_FAMILY) {
+    if (s->reflexive[socket].family != STUN_NO_FAMILY && !s->stale[socket]) {
         add_candidate(out, wire_CandidateKind_CANDIDATE_SERVER_REFLEXIVE, &s->reflexive[socket]);
     } else if (s->survey_late && s->seen.family == udp->family) {
         /* No bounce server answers. Most NATs keep the port, and TCP has shown the address. */

@@ -12,17 +12,14 @@
 #include <unistd.h>
 
 #include "peer/endpoint.h"
-#include "peer/interfaces.h"
+#include "peer/mediator_key.h"
 #include "peer/warm.h"
 
-#define CONNECT_US      3000000u /* for one address; then the next is tried */
-#define HANDSHAKE_US    10000000u
-#define FIRST_RETRY_US  100000u
-#define LAST_RETRY_US   10000000u
-#define PING_US         30000000u
-#define PONG_US         10000000u
-#define QUEUE_MAX_BYTES (256 * 1024)
-#define USER_TIMEOUT_MS 20000
+#define HANDSHAKE_US 10000000u
+#define PING_US      30000000u
+#define PONG_US      10000000u
+#define ANSWER_US    2000000u /* to a question; later there is a doubt */
+#define CHECK_US     1000000u
 
 static void say(struct session *s, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -49,12 +46,13 @@ static void drop(struct eyelet_endpoint *ep)
         resolve_cancel(s->resolve);
         s->resolve = NULL;
     }
+    reach_stop(ep);
     if (s->channel != NULL) {
         endpoint_unwatch(ep, channel_fd(s->channel));
         channel_free(s->channel);
         s->channel = NULL;
     }
-    s->pong_due_us = 0;
+    s->pong_due_us = s->answer_due_us = 0;
     s->announced = false;
     warm_stop(s);
 }
@@ -73,67 +71,27 @@ static void tell_lost(struct eyelet_endpoint *ep)
 static void fail(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
+    /* In silence, maybe: that was waiting enough. */
+    uint64_t spent = s->state == SESSION_UP ? 0 : now_us - s->tried_us;
     drop(ep);
     s->state = s->error == EYELET_ERR_MEDIATOR_KEY ? SESSION_STOPPED : SESSION_WAITING;
-    uint64_t wait = FIRST_RETRY_US << (s->failures < 7 ? s->failures : 7);
-    if (wait > LAST_RETRY_US) {
-        wait = LAST_RETRY_US;
+    if (s->lost_us == 0) {
+        s->lost_us = now_us;
     }
-    uint32_t jitter;
-    identity_random(NULL, (uint8_t *)&jitter, sizeof jitter);
-    s->retry_us =
-        now_us + wait / 2 + jitter % (wait / 2 + 1); /* a restarted mediator is not stormed */
+    bool eager = !s->was_replaced && (s->was_up || ep->conn_count > 0);
+    uint32_t chance;
+    identity_random(NULL, (uint8_t *)&chance, sizeof chance);
+    uint64_t wait = reach_retry_us(s->failures, now_us - s->lost_us, eager, chance);
+    s->retry_us = now_us + (wait > spent ? wait - spent : reach_retry_us(0, 0, eager, chance));
     s->failures++;
     tell_lost(ep);
-}
-
-static void connect_next(struct eyelet_endpoint *ep, uint64_t now_us)
-{
-    struct session *s = &ep->session;
-    char name[LOCATOR_NAME_BYTES];
-    while (s->address_next < s->address_count) {
-        const struct stun_addr *addr = &s->addresses[s->address_next++];
-        struct sockaddr_storage sa;
-        socklen_t sa_bytes = udp_sockaddr(addr, &sa);
-        int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd < 0) {
-            say(s, EYELET_ERR_MEDIATOR, "no TCP socket for the mediator %s: %s", name_of(s, name),
-                strerror(errno));
-            continue;
-        }
-        int one = 1;
-        unsigned user_timeout_ms = USER_TIMEOUT_MS;
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms,
-                         sizeof user_timeout_ms);
-        if (connect(fd, (struct sockaddr *)&sa, sa_bytes) != 0 && errno != EINPROGRESS) {
-            say(s, EYELET_ERR_MEDIATOR, "the mediator %s cannot be reached: %s", name_of(s, name),
-                strerror(errno));
-            close(fd);
-            continue;
-        }
-        struct channel_config config = {.server = false,
-                                        .fd = fd,
-                                        .credentials = s->credentials,
-                                        .max_queue_bytes = QUEUE_MAX_BYTES};
-        if (channel_new(&s->channel, &config) != CHANNEL_OK) {
-            s->channel = NULL;
-            say(s, EYELET_ERR_MEDIATOR, "no TLS session for the mediator %s", name_of(s, name));
-            continue;
-        }
-        s->state = SESSION_CONNECTING;
-        s->was_told = false;
-        s->deadline_us = now_us + CONNECT_US;
-        (void)endpoint_watch(ep, fd, true, s);
-        return;
-    }
-    fail(ep, now_us);
 }
 
 static void start(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
     char name[LOCATOR_NAME_BYTES];
+    s->tried_us = now_us;
     s->resolve = resolve_start(s->where.host, s->where.port);
     if (s->resolve == NULL) {
         say(s, EYELET_ERR_MEDIATOR, "cannot look up the mediator %s: out of resources",
@@ -144,65 +102,6 @@ static void start(struct eyelet_endpoint *ep, uint64_t now_us)
     s->state = SESSION_RESOLVING;
     s->deadline_us = now_us + HANDSHAKE_US;
     (void)endpoint_watch(ep, resolve_fd(s->resolve), false, s);
-}
-
-static void resolved(struct eyelet_endpoint *ep, uint64_t now_us)
-{
-    struct session *s = &ep->session;
-    char name[LOCATOR_NAME_BYTES];
-    endpoint_unwatch(ep, resolve_fd(s->resolve));
-    int error = resolve_finish(s->resolve, s->addresses, &s->address_count);
-    s->resolve = NULL;
-    s->address_next = 0;
-    say(s, EYELET_ERR_MEDIATOR, "the mediator's name %s cannot be resolved: %s", name_of(s, name),
-        error != 0 ? gai_strerror(error) : "it has no address");
-    connect_next(ep, now_us);
-}
-
-/* True if the mediator is the one that it should be. */
-static bool check_key(struct eyelet_endpoint *ep)
-{
-    struct session *s = &ep->session;
-    const struct identity_id *key = channel_peer(s->channel);
-    char name[LOCATOR_NAME_BYTES], is[IDENTITY_TEXT_BYTES], was[IDENTITY_TEXT_BYTES];
-    struct identity_id expected;
-    name_of(s, name);
-    if (s->where.has_key) {
-        if (identity_equal(key, &s->where.key)) {
-            return true;
-        }
-        say(s, EYELET_ERR_MEDIATOR_KEY,
-            "the mediator %s has the key %s, not %s as given: somebody else may be answering for "
-            "it",
-            name, identity_text(key, is), identity_text(&s->where.key, was));
-        return false;
-    }
-    switch (locator_check_pin(s->known_mediators, &s->where, key, &expected)) {
-    case PIN_MATCH:
-        return true;
-    case PIN_ADDED:
-        endpoint_log(ep, EYELET_LOG_INFO, "the key of mediator %s is now pinned: %s", name,
-                     identity_text(key, is));
-        return true;
-    case PIN_MISMATCH:
-        say(s, EYELET_ERR_MEDIATOR_KEY,
-            "the key of mediator %s has changed from %s to %s: if its operator confirms this, "
-            "remove "
-            "its line from %s",
-            name, identity_text(&expected, was), identity_text(key, is), s->known_mediators);
-        return false;
-    case PIN_BAD_FILE:
-        say(s, EYELET_ERR_MEDIATOR_KEY,
-            "the line for mediator %s in %s is damaged: mend or remove it", name,
-            s->known_mediators);
-        return false;
-    case PIN_IO_ERROR:
-    default:
-        say(s, EYELET_ERR_MEDIATOR_KEY,
-            "the key of mediator %s cannot be pinned in %s: %s. Give it as %s#ID instead", name,
-            s->known_mediators, strerror(errno), name);
-        return false;
-    }
 }
 
 static void measure_round_trip(struct session *s)
@@ -240,6 +139,9 @@ static void registered(struct eyelet_endpoint *ep, uint64_t now_us, const wire_R
     s->relay_offered = msg->relay;
     s->state = SESSION_UP;
     s->failures = 0;
+    s->lost_us = 0;
+    s->was_up = true;
+    s->was_replaced = false;
     s->ping_us = now_us + PING_US;
     measure_round_trip(s);
     warm_start(ep, now_us);
@@ -288,6 +190,7 @@ static bool handle(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *f
             if (msg->body.error.code == wire_ErrorCode_ERROR_REPLACED) {
                 /* Another program has our key; fighting over it would only starve both. */
                 s->failures = 7;
+                s->was_replaced = true;
             }
             ok = msg->body.error.code == wire_ErrorCode_ERROR_TOO_MANY;
             break;
@@ -303,22 +206,12 @@ static void channel_failed(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
     char name[LOCATOR_NAME_BYTES];
-    bool connecting = s->state == SESSION_CONNECTING;
     if (s->was_told) { /* the mediator has said why it hangs up */
         fail(ep, now_us);
         return;
     }
-    say(s, EYELET_ERR_MEDIATOR,
-        connecting ? "the mediator %s cannot be reached: %s"
-                   : "the session with mediator %s ended: %s",
-        name_of(s, name), channel_why(s->channel));
-    if (connecting && s->address_next < s->address_count) {
-        endpoint_unwatch(ep, channel_fd(s->channel));
-        channel_free(s->channel);
-        s->channel = NULL;
-        connect_next(ep, now_us);
-        return;
-    }
+    say(s, EYELET_ERR_MEDIATOR, "the session with mediator %s ended: %s", name_of(s, name),
+        channel_why(s->channel));
     fail(ep, now_us);
 }
 
@@ -328,15 +221,6 @@ static void channel_ready(struct eyelet_endpoint *ep, uint64_t now_us)
     if (channel_process(s->channel) != CHANNEL_OK) {
         channel_failed(ep, now_us);
         return;
-    }
-    if (s->state == SESSION_CONNECTING && channel_is_open(s->channel)) {
-        if (!check_key(ep)) {
-            fail(ep, now_us);
-            return;
-        }
-        s->state = SESSION_REGISTERING;
-        s->deadline_us = now_us + HANDSHAKE_US;
-        session_publish(ep);
     }
     for (;;) {
         const uint8_t *frame;
@@ -349,6 +233,7 @@ static void channel_ready(struct eyelet_endpoint *ep, uint64_t now_us)
             channel_failed(ep, now_us);
             return;
         }
+        s->answer_due_us = 0;
         if (!handle(ep, now_us, frame, size)) {
             fail(ep, now_us);
             return;
@@ -360,20 +245,148 @@ static void channel_ready(struct eyelet_endpoint *ep, uint64_t now_us)
     endpoint_rewatch(ep, channel_fd(s->channel), channel_wants_write(s->channel), s);
 }
 
+static void opened(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct session *s = &ep->session;
+    char why[SESSION_WHY_BYTES];
+    if (!mediator_key_is_right(ep, channel_peer(s->channel), why)) {
+        say(s, EYELET_ERR_MEDIATOR_KEY, "%s", why);
+        fail(ep, now_us);
+        return;
+    }
+    s->state = SESSION_REGISTERING;
+    s->deadline_us = now_us + HANDSHAKE_US;
+    session_publish(ep);
+    channel_ready(ep, now_us);
+}
+
+static void reach(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct session *s = &ep->session;
+    switch (reach_step(ep, now_us, &s->channel, &s->mediator)) {
+    case REACH_TRYING:
+        break;
+    case REACH_OPEN:
+        s->port_worked = s->mediator.port;
+        opened(ep, now_us);
+        break;
+    case REACH_FAILED:
+        s->port_worked = 0;
+        if (s->reach.why[0] != '\0') {
+            say(s, EYELET_ERR_MEDIATOR, "%s", s->reach.why);
+        }
+        fail(ep, now_us);
+        break;
+    }
+}
+
+static void resolved(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct session *s = &ep->session;
+    struct stun_addr addresses[RESOLVE_MAX_ADDRESSES];
+    size_t count;
+    char name[LOCATOR_NAME_BYTES];
+    endpoint_unwatch(ep, resolve_fd(s->resolve));
+    int error = resolve_finish(s->resolve, addresses, &count);
+    s->resolve = NULL;
+    say(s, EYELET_ERR_MEDIATOR, "the mediator's name %s cannot be resolved: %s", name_of(s, name),
+        error != 0 ? gai_strerror(error) : "it has no address");
+    uint16_t port = s->where.port, other = s->where.has_port ? 0 : REACH_OTHER_PORT;
+    if (other != 0 && s->port_worked == other) {
+        other = port;
+        port = s->port_worked;
+    }
+    reach_plan(&s->reach, addresses, count, port, other);
+    s->state = SESSION_CONNECTING;
+    s->was_told = false;
+    reach(ep, now_us);
+}
+
 void session_ready(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
     if (s->state == SESSION_RESOLVING) {
         resolved(ep, now_us);
+    } else if (s->state == SESSION_CONNECTING) {
+        reach(ep, now_us);
     } else if (s->channel != NULL) {
         channel_ready(ep, now_us);
     }
+}
+
+static void ping(struct eyelet_endpoint *ep, uint64_t now_us, uint64_t patience_us)
+{
+    struct session *s = &ep->session;
+    wire_ToMediator msg = {.which_body = wire_ToMediator_ping_tag};
+    msg.body.ping.token = now_us;
+    s->ping_us = now_us + PING_US;
+    if (s->pong_due_us == 0 || now_us + patience_us < s->pong_due_us) {
+        s->pong_due_us = now_us + patience_us;
+    }
+    measure_round_trip(s);
+    (void)session_send(ep, &msg);
+}
+
+void session_check(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct session *s = &ep->session;
+    uint64_t patience_us = CHECK_US > 4 * s->round_trip_us ? CHECK_US : 4 * s->round_trip_us;
+    if (s->state == SESSION_UP && (s->pong_due_us == 0 || now_us + patience_us < s->pong_due_us)) {
+        ping(ep, now_us, patience_us);
+    }
+}
+
+/* The address that the control connection comes from is gone, or what we send now leaves by another
+ * one: then TCP would only find out slowly, if ever. */
+static bool is_stranded(const struct session *s)
+{
+    struct sockaddr_storage sa;
+    socklen_t bytes = sizeof sa;
+    if (getsockname(channel_fd(s->channel), (struct sockaddr *)&sa, &bytes) != 0) {
+        return true;
+    }
+    struct stun_addr own = udp_stun_addr((struct sockaddr *)&sa);
+    struct stun_addr now = interfaces_source_to(&s->mediator);
+    return !interfaces_has(&own) ||
+           (now.family != STUN_NO_FAMILY && !stun_addr_same_ip(&now, &own));
+}
+
+void session_moved(struct eyelet_endpoint *ep, uint64_t now_us,
+                   const bool other_source[static SESSION_FAMILIES])
+{
+    struct session *s = &ep->session;
+    s->failures = 0;
+    switch (s->state) {
+    case SESSION_WAITING:
+        s->retry_us = now_us;
+        break;
+    case SESSION_RESOLVING:
+    case SESSION_CONNECTING:
+    case SESSION_REGISTERING:
+        drop(ep);
+        start(ep, now_us);
+        break;
+    case SESSION_UP:
+        warm_moved(ep, now_us, other_source);
+        if (is_stranded(s)) {
+            drop(ep);
+            start(ep, now_us);
+        } else {
+            session_publish(ep);
+            session_check(ep, now_us);
+        }
+        break;
+    case SESSION_STOPPED:
+        break;
+    }
+    conns_moved(ep, now_us);
 }
 
 void session_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
     char name[LOCATOR_NAME_BYTES];
+    netwatch_handle_timeout(ep, now_us);
     switch (s->state) {
     case SESSION_WAITING:
         if (now_us >= s->retry_us) {
@@ -388,13 +401,7 @@ void session_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
         }
         break;
     case SESSION_CONNECTING:
-        if (now_us >= s->deadline_us) {
-            say(s, EYELET_ERR_MEDIATOR, "the mediator %s does not answer", name_of(s, name));
-            endpoint_unwatch(ep, channel_fd(s->channel));
-            channel_free(s->channel);
-            s->channel = NULL;
-            connect_next(ep, now_us);
-        }
+        reach(ep, now_us);
         break;
     case SESSION_UP:
         if (s->pong_due_us != 0 && now_us >= s->pong_due_us) {
@@ -402,15 +409,12 @@ void session_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
             fail(ep, now_us);
             break;
         }
+        if (s->answer_due_us != 0 && now_us >= s->answer_due_us) {
+            s->answer_due_us = 0;
+            session_check(ep, now_us);
+        }
         if (now_us >= s->ping_us) {
-            wire_ToMediator msg = {.which_body = wire_ToMediator_ping_tag};
-            msg.body.ping.token = now_us;
-            s->ping_us = now_us + PING_US;
-            if (s->pong_due_us == 0) {
-                s->pong_due_us = now_us + PONG_US;
-            }
-            measure_round_trip(s);
-            (void)session_send(ep, &msg);
+            ping(ep, now_us, PONG_US);
         }
         warm_handle_timeout(ep, now_us);
         break;
@@ -419,25 +423,40 @@ void session_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
     }
 }
 
-uint64_t session_next_timeout(const struct eyelet_endpoint *ep)
+static uint64_t next_of_state(const struct eyelet_endpoint *ep)
 {
     const struct session *s = &ep->session;
     switch (s->state) {
     case SESSION_WAITING:
         return s->retry_us;
-    case SESSION_RESOLVING:
     case SESSION_CONNECTING:
+        return reach_next_timeout(&s->reach);
+    case SESSION_RESOLVING:
     case SESSION_REGISTERING:
         return s->deadline_us;
     case SESSION_UP: {
         uint64_t next = warm_next_timeout(ep);
         next = s->ping_us < next ? s->ping_us : next;
+        next = s->answer_due_us != 0 && s->answer_due_us < next ? s->answer_due_us : next;
         return s->pong_due_us != 0 && s->pong_due_us < next ? s->pong_due_us : next;
     }
     case SESSION_STOPPED:
         break;
     }
     return UINT64_MAX;
+}
+
+uint64_t session_next_timeout(const struct eyelet_endpoint *ep)
+{
+    uint64_t watch = netwatch_next_timeout(&ep->session.watch);
+    uint64_t next = next_of_state(ep);
+    return watch < next ? watch : next;
+}
+
+static bool is_question(const wire_ToMediator *msg)
+{
+    return msg->which_body == wire_ToMediator_get_peer_tag ||
+           msg->which_body == wire_ToMediator_registration_tag;
 }
 
 int session_send(struct eyelet_endpoint *ep, const wire_ToMediator *msg)
@@ -452,6 +471,9 @@ int session_send(struct eyelet_endpoint *ep, const wire_ToMediator *msg)
     if (error != CHANNEL_OK) {
         return error == CHANNEL_ERR_QUEUE_FULL ? EYELET_ERR_LIMIT : EYELET_ERR_MEDIATOR;
     }
+    if (is_question(msg) && s->answer_due_us == 0) {
+        s->answer_due_us = endpoint_now_us() + ANSWER_US;
+    }
     endpoint_rewatch(ep, channel_fd(s->channel), channel_wants_write(s->channel), s);
     return EYELET_OK;
 }
@@ -460,6 +482,7 @@ int session_init(struct eyelet_endpoint *ep, const char *mediator, const char *k
 {
     struct session *s = &ep->session;
     *s = (struct session){.state = SESSION_WAITING, .self = &ep->self};
+    netwatch_open(&s->watch, endpoint_now_us());
     warm_stop(s);
     if (!locator_parse(mediator, &s->where)) {
         return EYELET_ERR_ARGUMENT;
@@ -483,6 +506,7 @@ void session_free(struct eyelet_endpoint *ep)
 {
     struct session *s = &ep->session;
     drop(ep);
+    netwatch_close(&s->watch);
     free(s->known_mediators);
     if (s->credentials != NULL) {
         gnutls_certificate_free_credentials(s->credentials);

@@ -15,6 +15,8 @@
 #include "peer/explorer.h"
 #include "peer/interfaces.h"
 #include "peer/locator.h"
+#include "peer/netwatch.h"
+#include "peer/reach.h"
 #include "peer/resolve.h"
 #include "peer/udp.h"
 #include "punch/punch.h"
@@ -53,12 +55,17 @@ struct session {
     const struct identity *self;
     gnutls_certificate_credentials_t credentials;
 
+    struct netwatch watch;
     struct resolve *resolve;
-    struct stun_addr addresses[RESOLVE_MAX_ADDRESSES];
-    size_t address_count, address_next;
+    struct reach reach;
     struct channel *channel;
+    struct stun_addr mediator;      /* where the channel leads to; port_worked is its port */
+    uint16_t port_worked;           /* 0: none has yet, or not the last time */
     uint64_t retry_us, deadline_us; /* of the attempt under way */
-    unsigned failures;
+    unsigned failures;              /* in a row */
+    uint64_t lost_us;               /* since when it cannot be reached; 0: it can */
+    uint64_t tried_us;              /* when the last attempt began */
+    bool was_up, was_replaced;
 
     wire_Visibility visibility;
     struct eyelet_id listed[SESSION_MAX_LISTED]; /* for VISIBLE_TO_LISTED */
@@ -88,6 +95,7 @@ struct session {
     struct explorer explorer;
     struct stun_addr
         reflexive[SESSION_SOCKETS]; /* public address of each warm socket, none if unknown */
+    bool stale[SESSION_SOCKETS];    /* since we have moved; not to be told to anybody */
     struct stun_addr mapped;        /* opened by the router for the data socket; none: nothing */
     /* The router's own outer address, with the port of the data socket there; none: unknown. */
     struct stun_addr gateway;
@@ -95,6 +103,7 @@ struct session {
 
     bool was_told;                 /* in this session the mediator has said an error */
     uint64_t ping_us, pong_due_us; /* pong_due_us 0: none is outstanding */
+    uint64_t answer_due_us;        /* of the mediator to what was asked; 0: nothing is */
     uint64_t round_trip_us;        /* of the control connection, 0: not known */
     int error;                     /* enum eyelet_error of the last failure */
     char why[SESSION_WHY_BYTES];
@@ -122,6 +131,12 @@ int session_send(struct eyelet_endpoint *ep, const wire_ToMediator *msg);
 void session_publish(struct eyelet_endpoint *ep);
 /* Our coordinates with the given socket's addresses. */
 void session_coordinates(const struct eyelet_endpoint *ep, unsigned socket, wire_Coordinates *out);
+/* The mediator may be gone: it is asked at once, and has a second to answer. */
+void session_check(struct eyelet_endpoint *ep, uint64_t now_us);
+/* The addresses of this machine have changed, or it has slept. other_source, by family: what leaves
+ * it goes by another address than before, or none. */
+void session_moved(struct eyelet_endpoint *ep, uint64_t now_us,
+                   const bool other_source[static SESSION_FAMILIES]);
 /* Our first own address of a family, port 0; none if there is none. */
 struct stun_addr session_own_address(const struct eyelet_endpoint *ep, enum stun_family family);
 /* The mediator knows the address that our socket of this family has behind the NAT, and we know

@@ -148,6 +148,7 @@ static void publish_survey(struct eyelet_endpoint *ep)
     for (size_t i = 0; i < count; i++) {
         if (seen[i].socket < SESSION_SOCKETS) {
             s->reflexive[seen[i].socket] = seen[i].mapped;
+            s->stale[seen[i].socket] = false;
         }
     }
     session_publish(ep);
@@ -250,7 +251,7 @@ void warm_start(struct eyelet_endpoint *ep, uint64_t now_us)
         /* Nothing was asked yet: nobody must be able to guess what would count as an answer. */
         identity_random(NULL, &k->transactions[0][0], sizeof k->transactions);
     }
-    memset(s->reflexive, 0, sizeof s->reflexive);
+    memset(s->stale, true, sizeof s->stale);
     memset(&s->profile, 0, sizeof s->profile);
     begin_survey(ep, now_us);
     send_keepalives(ep, now_us);
@@ -265,6 +266,29 @@ void warm_stop(struct session *s)
     memset(s->bounce_answered, 0, sizeof s->bounce_answered);
     for (unsigned i = 0; i < SESSION_SOCKETS; i++) {
         s->keepalives[i].next_us = UINT64_MAX;
+    }
+}
+
+void warm_moved(struct eyelet_endpoint *ep, uint64_t now_us,
+                const bool other_source[static SESSION_FAMILIES])
+{
+    struct session *s = &ep->session;
+    for (unsigned i = 0; i < SESSION_SOCKETS; i++) {
+        s->keepalives[i].tries = 0;
+        if (other_source[ep->warm[i].family]) {
+            s->stale[i] = true;
+        }
+    }
+    if (other_source[STUN_IPV4]) {
+        memset(&s->profile, 0, sizeof s->profile);
+        memset(&s->mapped, 0, sizeof s->mapped);
+        memset(&s->gateway, 0, sizeof s->gateway);
+    }
+    interfaces_look(&s->hosts);
+    send_keepalives(ep, now_us);
+    (void)send_keepalive(ep, now_us, SESSION_BARE);
+    if (other_source[STUN_IPV4] || !other_source[STUN_IPV6]) {
+        begin_survey(ep, now_us);
     }
 }
 
@@ -304,7 +328,8 @@ uint64_t warm_next_timeout(const struct eyelet_endpoint *ep)
 static bool has_moved(const struct session *s, unsigned socket, const struct stun_addr *mapped)
 {
     const struct stun_addr *before = &s->reflexive[socket];
-    return before->family != STUN_NO_FAMILY && !stun_addr_equal(mapped, before) &&
+    return before->family != STUN_NO_FAMILY && !s->stale[socket] &&
+           !stun_addr_equal(mapped, before) &&
            (socket == SESSION_IPV6 || nat_profile_is_consistent(&s->profile));
 }
 
@@ -323,9 +348,10 @@ static void follow_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsigned 
 {
     struct session *s = &ep->session;
     bool moved = has_moved(s, socket, mapped);
-    bool is_new = moved || s->reflexive[socket].family == STUN_NO_FAMILY;
+    bool is_new = moved || s->stale[socket] || s->reflexive[socket].family == STUN_NO_FAMILY;
     if (is_new) {
         s->reflexive[socket] = *mapped;
+        s->stale[socket] = false;
     }
     if (moved && socket == PUNCH_DATA_SOCKET && !s->surveying) { /* learn anew */
         begin_survey(ep, now_us);
@@ -375,6 +401,7 @@ static bool bare_answer(struct session *s, uint64_t now_us, const struct stun_me
     k->tries = 0;
     k->next_us = now_us + keepalive_us(s, SESSION_BARE);
     s->reflexive[SESSION_BARE] = msg->mapped;
+    s->stale[SESSION_BARE] = false;
     return true;
 }
 

@@ -8,6 +8,10 @@
 
 void warm_start(struct eyelet_endpoint *ep, uint64_t now_us);
 void warm_stop(struct session *s);
+/* This machine is somewhere else: says so to the bounce servers at once, and learns anew what
+ * stands before it. other_source: as for session_moved. */
+void warm_moved(struct eyelet_endpoint *ep, uint64_t now_us,
+                const bool other_source[static SESSION_FAMILIES]);
 void warm_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us);
 uint64_t warm_next_timeout(const struct eyelet_endpoint *ep);
 

@@ -17,13 +17,14 @@ static void test_forms(void **state)
     static const struct {
         const char *text, *host, *name;
         uint16_t port;
+        bool has_port;
     } good[] = {
-        {"mediator.example", "mediator.example", "mediator.example:9856", 9856},
-        {"mediator.example:443", "mediator.example", "mediator.example:443", 443},
-        {"192.0.2.1:65535", "192.0.2.1", "192.0.2.1:65535", 65535},
-        {"[2001:db8::1]", "2001:db8::1", "[2001:db8::1]:9856", 9856},
-        {"[2001:db8::1]:443", "2001:db8::1", "[2001:db8::1]:443", 443},
-        {"2001:db8::1", "2001:db8::1", "[2001:db8::1]:9856", 9856},
+        {"mediator.example", "mediator.example", "mediator.example:9856", 9856, false},
+        {"mediator.example:443", "mediator.example", "mediator.example:443", 443, true},
+        {"192.0.2.1:65535", "192.0.2.1", "192.0.2.1:65535", 65535, true},
+        {"[2001:db8::1]", "2001:db8::1", "[2001:db8::1]:9856", 9856, false},
+        {"[2001:db8::1]:443", "2001:db8::1", "[2001:db8::1]:443", 443, true},
+        {"2001:db8::1", "2001:db8::1", "[2001:db8::1]:9856", 9856, false},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct locator l;
@@ -31,6 +32,7 @@ static void test_forms(void **state)
         assert_true(locator_parse(good[i].text, &l));
         assert_string_equal(l.host, good[i].host);
         assert_int_equal(l.port, good[i].port);
+        assert_int_equal(l.has_port, good[i].has_port);
         assert_false(l.has_key);
         assert_string_equal(locator_name(&l, name), good[i].name);
     }
