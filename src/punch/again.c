@@ -97,6 +97,7 @@ static void begin(struct punch *p, bool we_ask)
         if (p->pairs[i].used)
             begin_pair(&p->pairs[i]);
     }
+    remotes_drop(p);
     engine_begin(p, start_us);
     if (p->again.recover_until_us != 0 && p->deadline_us > start_us + ROUND_US)
         p->deadline_us = start_us + ROUND_US;

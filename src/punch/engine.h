@@ -211,7 +211,8 @@ struct remote *remote_add(struct punch *p, enum punch_kind kind, const struct st
                           bool attested);
 bool remote_ip_attested(const struct punch *p, const struct stun_addr *addr);
 const struct remote *remote_public(const struct punch *p, uint8_t family); /* best attested one */
-void remotes_sweep(struct punch *p); /* drops what has stayed stale */
+void remotes_sweep(struct punch *p); /* drops what has stayed stale, if any may have */
+void remotes_drop(struct punch *p);  /* the path that may have held one is lost */
 
 /* ---- pairs.c ---- */
 uint16_t pair_find(const struct punch *p, unsigned socket, const struct stun_addr *remote);

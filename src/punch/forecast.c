@@ -100,10 +100,25 @@ static enum punch_technique technique_of(enum plan_kind kind)
                                  : PUNCH_TECHNIQUE_PREDICTED;
 }
 
+/* A search is nothing that IPv6 could not make needless. */
+static uint64_t ipv6_patience_ends(const struct punch *p)
+{
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        const struct pair *pair = &p->pairs[i];
+
+        if (pair->used && pair->attested && pair->remote.family == STUN_IPV6)
+            return p->start_us + PLAN_PATIENCE_US;
+    }
+    return 0;
+}
+
 /* Whether this host may search now; else when to ask again. */
 static bool search_may_begin(struct punch *p, const struct plan *plan)
 {
     if (p->no_search)
+        return false;
+    p->forecast.gate_us = ipv6_patience_ends(p);
+    if (p->now_us < p->forecast.gate_us)
         return false;
     p->forecast.gate_us =
         p->budget == NULL ? 0
@@ -138,6 +153,8 @@ static void decide(struct punch *p)
 
     if (p->caller || f->decided || !p->started || p->state != PUNCHING || engine_hopes(p))
         return;
+    if (f->surveying && plan_need(&p->profile) == PLAN_NEED_NOTHING)
+        return; /* of a fresh socket on both sides */
     mine.samples = f->mine;
     theirs.samples = f->theirs;
     mine.no_samples = p->bounce_count == 0 || p->now_us >= p->start_us + SAMPLES_US;

@@ -206,11 +206,11 @@ static bool predict(const struct plan_side *side, struct plan_part *who_sends_th
     return who_sends_there->port_count > 0;
 }
 
-static void at_public(const struct plan_side *side, struct plan_part *who_sends_there)
+static void at(const struct stun_addr *addr, struct plan_part *who_sends_there)
 {
-    who_sends_there->target = side->public_addr;
+    who_sends_there->target = *addr;
     who_sends_there->target.port = 0;
-    who_sends_there->ports[0] = side->public_addr.port;
+    who_sends_there->ports[0] = addr->port;
     who_sends_there->port_count = 1;
 }
 
@@ -223,7 +223,7 @@ static bool one_side(const struct plan_side *opener, const struct plan_side *see
         return false;
     opener_part->fresh_socket = true;
     opener_part->opens_first = true;
-    at_public(seeker, opener_part);
+    at(&seeker->public_addr, opener_part);
     return predict(opener, seeker_part);
 }
 
@@ -259,21 +259,22 @@ static bool both_sides(const struct plan_side *mine, const struct plan_side *the
            crossed(mine, my_span, their_span, &out->theirs);
 }
 
-/* The other side has a fresh socket with an unchanging address, and has opened it towards us. */
+/* The other side has a fresh socket with an unchanging address, and has opened it towards us. If we
+ * have one, too, that is where it shall send to. */
 static bool at_fresh(const struct plan_side *mine, const struct plan_side *theirs, struct plan *out)
 {
     const struct stun_addr *fresh = &theirs->samples.public_addr;
+    bool both = mine->samples.count > 0;
+    const struct stun_addr *here = both ? &mine->samples.public_addr : &mine->public_addr;
 
-    if (mine->public_addr.family != fresh->family || fresh->port == 0 ||
+    if (here->family != fresh->family || fresh->port == 0 ||
         stun_addr_equal(fresh, &theirs->public_addr))
         return false;
     out->theirs.fresh_socket = true;
     out->theirs.opens_first = true;
-    at_public(mine, &out->theirs);
-    out->mine.target = *fresh;
-    out->mine.target.port = 0;
-    out->mine.ports[0] = fresh->port;
-    out->mine.port_count = 1;
+    at(here, &out->theirs);
+    out->mine.fresh_socket = out->mine.opens_first = both;
+    at(fresh, &out->mine);
     return true;
 }
 
@@ -318,7 +319,7 @@ static bool search(const struct plan_side *varying, const struct plan_side *stea
     range_of(varying, &seeker->range_first, &seeker->range_ports);
     if (block && block_of(varying, &seeker->range_first, &seeker->range_ports))
         size_block(seeker->range_ports, &opener->sockets, &seeker->probes);
-    at_public(steady, opener);
+    at(&steady->public_addr, opener);
     opener->opens_first = true;
     opener->start_after_us = patience;
     seeker->target = *seen;

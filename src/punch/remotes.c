@@ -106,6 +106,7 @@ static bool is_in_use(struct punch *p, const struct remote *r)
     return used;
 }
 
+/* What is in use stays until it is no longer. */
 void remotes_sweep(struct punch *p)
 {
     if (!p->stale)
@@ -114,14 +115,17 @@ void remotes_sweep(struct punch *p)
     for (size_t i = 0; i < p->remote_count; i++) {
         struct remote *r = &p->remotes[i];
 
-        if (!r->stale)
+        if (!r->stale || is_in_use(p, r))
             continue;
-        r->stale = false;
-        if (is_in_use(p, r))
-            continue;
+        r->stale = r->attested = false;
         r->gone = true;
-        r->attested = false;
     }
+}
+
+void remotes_drop(struct punch *p)
+{
+    p->stale = true;
+    remotes_sweep(p);
 }
 
 void punch_new_candidates(struct punch *p, uint64_t now_us)

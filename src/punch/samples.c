@@ -61,11 +61,12 @@ static uint64_t samples_due(const struct punch *p)
 
 /* Silence may mean that the callee's packets came before our opener and poisoned our NAT: then the
  * data socket is lost for this dial, but a fresh one, announced after its opener has left, is not.
- */
+ * Where a NAT has lost its state in the middle of a link, it may be either side's, and the new
+ * ports of the data socket are lost with the old: both take a fresh one. */
 static bool poisoned(const struct punch *p)
 {
-    return p->caller && p->asked_first && !p->heard_any && p->state == PUNCHING &&
-           plan_need(&p->profile) == PLAN_NEED_NOTHING;
+    return (p->caller || p->again.began_us != 0) && p->asked_first && !p->heard_any &&
+           p->state == PUNCHING && plan_need(&p->profile) == PLAN_NEED_NOTHING;
 }
 
 static bool samples_help(const struct punch *p)

@@ -47,7 +47,7 @@ void net_carry(struct net *n, uint64_t delay_us, int lan, const struct stun_addr
 {
     unsigned copies = net_random(&n->random) % 100 < n->duplicate_percent ? 2 : 1;
 
-    if (net_random(&n->random) % 100 < n->loss_percent)
+    if (net_random(&n->random) % 100 < n->loss_percent && lan < NET_RELAYED)
         return;
     for (size_t i = 0; i < NET_PACKETS && copies > 0; i++) {
         if (n->packet[i].used)
@@ -87,6 +87,11 @@ static void transmit(struct net *n, int h, unsigned socket, const struct stun_ad
     unsigned hops = host->nat == NET_OPEN ? 0 : 1;
     bool model = host->nat != NET_OPEN && n->layers[host->nat] > 0;
 
+    if (to->family == STUN_IPV6) {
+        if (net_out6(n, h, &from, to, ttl))
+            net_carry(n, n->one_way_us, NET_OPEN, &from, to, bytes, size);
+        return;
+    }
     if (stun_addr_is_private(to) && !(n->same_cgn && to->ip[0] == 100)) {
         if (host_at(n, host->nat, to) < 0)
             host->to_stranger++;
@@ -145,13 +150,16 @@ static void send_note(struct net *n, int from, const struct punch_note *note)
 {
     if (n->notes_lost)
         return;
+    n->host[from].agains += note != NULL && note->kind == PUNCH_NOTE_AGAIN;
     for (size_t i = 0; i < NET_NOTES; i++) {
         if (n->note[i].used)
             continue;
         n->note[i].used = true;
         n->note[i].at_us = n->now_us + n->note_us;
         n->note[i].to = 1 - from;
-        n->note[i].note = *note;
+        n->note[i].candidates = note == NULL;
+        if (note != NULL)
+            n->note[i].note = *note;
         return;
     }
     assert(false);
@@ -188,7 +196,16 @@ static void send_link(struct net *n, int h)
     struct punch_pair routes[PUNCH_MAX_ROUTES];
     size_t routed = punch_routes(n->host[h].engine, n->now_us, routes);
 
+    if (routed > 0)
+        punch_sent_link(n->host[h].engine, n->now_us);
     for (size_t i = 0; i < routed; i++) {
+        if (routes[i].socket == PUNCH_RELAY) {
+            if (!n->relay_down)
+                net_carry(n, n->note_us, NET_RELAYED + 1 - h, &n->host[h].local[0],
+                          &n->host[1 - h].local[0], (const uint8_t *)link_bytes,
+                          sizeof(link_bytes));
+            continue;
+        }
         n->host[h].links++;
         count(n, h, &routes[i].remote, true);
         transmit(n, h, routes[i].socket, &routes[i].remote, 0, (const uint8_t *)link_bytes,
@@ -218,6 +235,7 @@ static void on_event(struct net *n, int h, const struct punch_event *e)
     case PUNCH_EVENT_PATH:
         host->path_us = n->now_us;
         host->path = *e;
+        host->paths++;
         break;
     case PUNCH_EVENT_WANT_SOCKET:
         host->wants += e->socket == PUNCH_FRESH_SOCKET;
@@ -236,13 +254,18 @@ static void on_event(struct net *n, int h, const struct punch_event *e)
         break;
     case PUNCH_EVENT_PATH_LOST:
         host->lost_us = n->now_us;
+        host->losses++;
+        host->keepalive_us = n->now_us + 2 * n->bounce_us;
         break;
     case PUNCH_EVENT_DOUBT:
         host->doubt_us = n->now_us;
+        host->doubts++;
+        host->keepalive_us = n->now_us + 2 * n->bounce_us;
         break;
     case PUNCH_EVENT_FAILED:
         host->failed_us = n->now_us;
         host->failed = *e;
+        host->failures++;
         break;
     }
 }
@@ -328,6 +351,19 @@ static void bounce(struct net *n, const struct stun_addr *server, const struct s
     net_carry(n, delay_us, NET_OPEN, server, client, buffer, stun_finish(&b));
 }
 
+static void heard(struct net *n, int h, const struct punch_pair *pair)
+{
+    struct net_host *host = &n->host[h];
+
+    if (host->link_us == UINT64_MAX)
+        host->link_us = n->now_us;
+    else if (n->now_us - host->heard_us > host->stall_us)
+        host->stall_us = n->now_us - host->heard_us;
+    host->heard_us = n->now_us;
+    host->relayed += pair->socket == PUNCH_RELAY;
+    punch_heard_link(host->engine, n->now_us, pair);
+}
+
 static void deliver(struct net *n, size_t i)
 {
     const struct net_packet packet = n->packet[i]; /* its place is used again meanwhile */
@@ -339,7 +375,15 @@ static void deliver(struct net *n, size_t i)
     n->packet[i].used = false;
     while (n->packets > 0 && !n->packet[n->packets - 1].used)
         n->packets--;
-    if (lan == NET_OPEN) {
+    if (lan >= NET_RELAYED) {
+        heard(n, lan - NET_RELAYED, &(struct punch_pair){.socket = PUNCH_RELAY});
+        flush(n, lan - NET_RELAYED);
+        return;
+    }
+    if (lan == NET_OPEN && to.family == STUN_IPV6) {
+        if (!net_in6(n, &packet.from, &to))
+            return;
+    } else if (lan == NET_OPEN) {
         if (is_bounce(n, &to)) {
             bounce(n, &to, &packet.from, packet.bytes, packet.size);
             return;
@@ -350,16 +394,14 @@ static void deliver(struct net *n, size_t i)
                 : lan != NET_OPEN && !small_nat_in(&n->nat[lan], &packet.from, &to))
             return;
     }
-    h = host_at(n, lan, &to);
+    h = to.family == STUN_IPV6 ? to.ip[15] - 1 : host_at(n, lan, &to);
     if (h < 0 || n->host[h].engine == NULL)
         return;
     pair.socket = n->host[h].socket_at[to.port] - 1u;
     first = n->host[h].usable_us == UINT64_MAX;
     if (packet.size == sizeof(link_bytes) &&
         memcmp(packet.bytes, link_bytes, sizeof(link_bytes)) == 0) {
-        if (n->host[h].link_us == UINT64_MAX)
-            n->host[h].link_us = n->now_us;
-        punch_heard_link(n->host[h].engine, n->now_us, &pair);
+        heard(n, h, &pair);
     } else {
         punch_input(n->host[h].engine, n->now_us, &pair, packet.bytes, packet.size);
     }
@@ -379,6 +421,8 @@ static uint64_t next_time(struct net *n, size_t *packet, size_t *note, int *host
         uint64_t at =
             n->host[h].engine == NULL ? UINT64_MAX : punch_next_timeout(n->host[h].engine);
 
+        at = n->host[h].talk_us < at ? n->host[h].talk_us : at;
+        at = n->keepalives && n->host[h].keepalive_us < at ? n->host[h].keepalive_us : at;
         if (at < next) {
             next = at;
             *host = h;
@@ -399,6 +443,24 @@ static uint64_t next_time(struct net *n, size_t *packet, size_t *note, int *host
     return next;
 }
 
+static void wake(struct net *n, int h)
+{
+    struct net_host *host = &n->host[h];
+
+    punch_handle_timeout(host->engine, n->now_us);
+    flush(n, h);
+    if (n->keepalives && n->now_us >= host->keepalive_us) {
+        host->keepalive_us = UINT64_MAX;
+        net_keepalive_answered(n, h);
+        flush(n, h);
+    }
+    if (n->now_us < host->talk_us)
+        return;
+    host->talk_us = n->now_us + n->talk_gap_us;
+    send_link(n, h);
+    flush(n, h);
+}
+
 static bool step(struct net *n, uint64_t until_us)
 {
     size_t packet, note;
@@ -415,15 +477,17 @@ static bool step(struct net *n, uint64_t until_us)
         int to = n->note[note].to;
 
         n->note[note].used = false;
-        if (n->host[to].engine != NULL) {
+        if (n->host[to].engine == NULL)
+            return true;
+        if (n->note[note].candidates)
+            net_candidates(n, to);
+        else
             punch_note_input(n->host[to].engine, n->now_us, &n->note[note].note);
-            flush(n, to);
-        }
+        flush(n, to);
     } else if (packet < NET_PACKETS) {
         deliver(n, packet);
     } else {
-        punch_handle_timeout(n->host[host].engine, n->now_us);
-        flush(n, host);
+        wake(n, host);
     }
     return true;
 }
@@ -442,6 +506,16 @@ bool net_run_connected(struct net *n, uint64_t until_us)
             return true;
     } while (step(n, until_us));
     return false;
+}
+
+void net_flush(struct net *n, int host)
+{
+    flush(n, host);
+}
+
+void net_note_candidates(struct net *n, int from)
+{
+    send_note(n, from, NULL);
 }
 
 void net_inject(struct net *n, uint64_t at_us, const struct stun_addr *from,
@@ -500,7 +574,8 @@ void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee,
         host->has_socket[0] = true;
         host->socket_at[host->local[0].port] = 1;
         host->usable_us = host->proven_us = host->path_us = host->failed_us = host->lost_us =
-            host->doubt_us = host->link_us = host->first_plain_us = UINT64_MAX;
+            host->doubt_us = host->talk_us = host->keepalive_us = host->link_us =
+                host->first_plain_us = UINT64_MAX;
     }
 }
 
@@ -581,6 +656,8 @@ void net_start(struct net *n, int h, uint64_t start_at_us)
     flush(n, h);
     if (h == NET_CALLEE && start_at_us <= n->now_us && !n->no_link)
         send_link(n, h);
+    if (n->talk_gap_us > 0)
+        n->host[h].talk_us = n->now_us + n->talk_gap_us;
 }
 
 void net_dial(struct net *n, uint64_t caller_us, uint64_t callee_us, bool with_private)

@@ -16,6 +16,16 @@
 #define NET_CALLEE       1
 #define NET_ENGINE_BYTES (128 * 1024)
 #define NET_SESSIONS     2048 /* of a NAT of the model */
+#define NET_FLOWS        256
+#define NET_RELAYED      2 /* + host: lan of a packet that comes to it by the relay */
+
+/* Stateful: lets in what was asked for. */
+struct net_firewall {
+    struct {
+        struct stun_addr inside, outside;
+    } flow[NET_FLOWS];
+    size_t flows;
+};
 
 struct net_host {
     int nat;                   /* index, or NET_OPEN */
@@ -28,14 +38,21 @@ struct net_host {
     uint64_t random;
     struct stun_addr public_addr; /* of socket 0 */
     int refuse;                   /* errno of every send */
+    uint64_t talk_us;             /* when it sends its next link packet */
+    uint64_t keepalive_us;        /* when the answer to its keepalive comes, which it sends when
+                                     the path is in trouble; net_wider.c */
+    struct net_firewall firewall; /* of IPv6 */
 
     /* what happened; times are UINT64_MAX until then */
     uint64_t usable_us, proven_us, path_us, failed_us, lost_us, doubt_us, link_us;
     struct punch_event usable, proven, path, failed;
-    unsigned asked_first, plans, samples, wants;
-    unsigned sockets, most_sockets;           /* of searches */
-    unsigned searched, busiest;               /* packets of searches; in one second */
-    uint64_t search_us[1024];                 /* when each of the last left */
+    unsigned asked_first, plans, samples, wants, agains;
+    unsigned paths, doubts, losses, failures; /* events */
+    unsigned relayed;                         /* link packets that came by the relay */
+    uint64_t heard_us, stall_us;    /* last link packet; longest time without one, while talking */
+    unsigned sockets, most_sockets; /* of searches */
+    unsigned searched, busiest;     /* packets of searches; in one second */
+    uint64_t search_us[1024];       /* when each of the last left */
     unsigned checks, answers, links, openers; /* sent, all */
     unsigned plain_100ms, plain_1s; /* checks and unheard link copies of the plain punch */
     unsigned to_stranger;           /* to addresses where nobody lives */
@@ -69,7 +86,10 @@ struct net {
     uint64_t note_us; /* one way, peer to peer through the mediator */
     unsigned loss_percent, duplicate_percent;
     bool bounce_down, notes_lost, no_link;
-    uint8_t core_hops; /* between the NATs */
+    bool keepalives;      /* hosts notice and tell when their address has changed */
+    uint64_t talk_gap_us; /* each host sends a link packet so often; 0: not */
+    bool relay_down;      /* loses what it gets */
+    uint8_t core_hops;    /* between the NATs */
     struct stun_addr bounce[4];
     struct net_packet packet[NET_PACKETS];
     size_t packets; /* none in use from here on */
@@ -77,6 +97,7 @@ struct net {
         bool used;
         uint64_t at_us;
         int to;
+        bool candidates; /* the sender's public address instead */
         struct punch_note note;
     } note[NET_NOTES];
     /* A copy of each packet that left a host, for tests that replay or forge. */
@@ -131,7 +152,24 @@ void net_profile(const struct net *n, int host, struct nat_profile *out);
 uint64_t net_random(uint64_t *state);
 void net_random_bytes(void *context, uint8_t *out, size_t bytes);
 
-/* ---- between net_sim.c and net_model.c ---- */
+/* ---- net_wider.c: what comes after the dial, and IPv6 ---- */
+void net_relay(struct net *n, bool up);   /* tells both engines */
+void net_reboot(struct net *n, int host); /* the outermost NAT of a host */
+/* The host is elsewhere: another address of its own, behind the same NAT. */
+void net_move(struct net *n, int host);
+void net_ipv6(struct net *n); /* after net_init: both get a socket behind a stateful firewall */
+void net_add_ipv6(struct net *n, int host);  /* after net_engine */
+void net_tell_ipv6(struct net *n, int host); /* of the other's */
+
+/* ---- between the files of the network ---- */
+bool net_out6(struct net *n, int host, const struct stun_addr *from, const struct stun_addr *to,
+              uint8_t ttl);
+bool net_in6(struct net *n, const struct stun_addr *from, const struct stun_addr *to);
+void net_keepalive_answered(struct net *n, int host);
+void net_candidates(struct net *n, int host); /* a note of candidates has come */
+void net_flush(struct net *n, int host);
+void net_note_candidates(struct net *n, int from);
+
 void net_carry(struct net *n, uint64_t delay_us, int lan, const struct stun_addr *from,
                const struct stun_addr *to, const uint8_t *bytes, size_t size);
 /* The NAT that a packet from outside meets first, or NET_OPEN. */
