@@ -20,6 +20,7 @@ enum {
     DESCRIPTIONS_AT_MOST = 3,
     PORTS_TO_TRY = 4,
     REQUEST_BYTES = 2048,
+    XML_SLACK_BYTES = 16, /* miniupnpc looks one byte behind a text that ends in '=' */
 };
 
 /* UPnP errors (WANIPConnection:1 and :2). */
@@ -75,7 +76,7 @@ static int command(const struct patience *p, const struct lease *l, const char *
              c->path, ip[0], ip[1], ip[2], ip[3], c->port, c->service, action, length, body);
     struct patience within = patience_within(p, EXCHANGE_MS);
     struct http_answer answer;
-    char *bytes = malloc(HTTP_ANSWER_BYTES);
+    char *bytes = calloc(1, HTTP_ANSWER_BYTES + XML_SLACK_BYTES);
     int error = -1;
     value[0] = '\0';
     if (bytes != NULL && http_exchange(&within, &l->gateway, c->port, request, bytes, &answer)) {
@@ -98,7 +99,7 @@ static bool fetch_description(const struct patience *p, struct lease *l,
              place->path, ip[0], ip[1], ip[2], ip[3], place->port);
     struct patience within = patience_within(p, EXCHANGE_MS);
     struct http_answer answer;
-    char *bytes = malloc(HTTP_ANSWER_BYTES);
+    char *bytes = calloc(1, HTTP_ANSWER_BYTES + XML_SLACK_BYTES);
     bool found = bytes != NULL &&
                  http_exchange(&within, &l->gateway, place->port, request, bytes, &answer) &&
                  answer.status == 200 &&
@@ -122,7 +123,7 @@ static bool is_new(const struct ssdp_place *tried, size_t count, const struct ss
 static enum lease_result find(const struct patience *p, struct lease *l, int fd)
 {
     struct patience within = patience_within(p, SEARCH_MS);
-    struct ssdp_place tried[DESCRIPTIONS_AT_MOST];
+    struct ssdp_place tried[DESCRIPTIONS_AT_MOST] = {0};
     size_t count = 0;
     uint64_t again_us = patience_now_us() + SEARCH_AGAIN_MS * 1000;
     for (;;) {
