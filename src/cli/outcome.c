@@ -45,7 +45,7 @@ static const struct {
      {OUTCOME_OTHER, "protocol", "check that both sides run matching versions of eyelet"}},
     {EYELET_ERR_RELAY,
      {OUTCOME_RELAY_REFUSED, "relay-refused",
-      "ask the operator of the mediator for a higher quota, use another mediator, or see with "
+      "use a mediator that relays, ask the operator of this one for a higher quota, or see with "
       "\"eyelet netcheck PEER\" what would make it direct"}},
 };
 

@@ -43,7 +43,8 @@ static void on_connected(struct session *session)
                  age_ms(session));
 }
 
-/* Without a path, what would make one is worth more than a general hint. */
+/* Without a path, what would make one is worth more than a general hint, unless it was just said.
+ */
 static int say_failed(struct session *session, int error)
 {
     struct outcome outcome = outcome_of_error(error);
@@ -52,7 +53,8 @@ static int say_failed(struct session *session, int error)
     char text[SESSION_TEXT_BYTES];
     snprintf(text, sizeof(text), "%s", *why ? why : eyelet_strerror(error));
     if ((error == EYELET_ERR_NO_PATH || error == EYELET_ERR_RELAY) &&
-        session_diagnose(session, &diagnosis) && diagnosis.remedy && *diagnosis.remedy) {
+        session_diagnose(session, &diagnosis) && *diagnosis.remedy &&
+        !strstr(text, diagnosis.remedy)) {
         outcome.hint = diagnosis.remedy;
     }
     return report_error(session->loop->report, &outcome, text);

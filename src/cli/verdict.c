@@ -67,27 +67,6 @@ __attribute__((format(printf, 2, 3))) static void append(char *text, const char 
     va_end(args);
 }
 
-/* "counts its ports up, takes them from one block or takes them at random" */
-static size_t append_habits(char *text, const struct verdict *verdict, enum verdict_reach reach)
-{
-    static const char *const habits[VERDICT_UDP_BLOCKED] = {
-        "keeps one port for all destinations", "counts its ports up",
-        "takes its ports from one block", "takes its ports at random"};
-    size_t left = 0;
-    size_t count = 0;
-    for (size_t i = 0; i < VERDICT_UDP_BLOCKED; i++) {
-        left += verdict->reach[i] == reach;
-    }
-    for (size_t i = 0; i < VERDICT_UDP_BLOCKED; i++) {
-        if (verdict->reach[i] == reach) {
-            append(text, "%s%s", count == 0 ? "" : left == 1 ? " or " : ", ", habits[i]);
-            count++;
-            left--;
-        }
-    }
-    return count;
-}
-
 static size_t count_of(const struct verdict *verdict, enum verdict_reach reach)
 {
     size_t count = 0;
@@ -95,6 +74,22 @@ static size_t count_of(const struct verdict *verdict, enum verdict_reach reach)
         count += verdict->reach[i] == reach;
     }
     return count;
+}
+
+/* "counts ports up, takes ports from one block or takes ports at random" */
+static void append_habits(char *text, const struct verdict *verdict, enum verdict_reach reach)
+{
+    static const char *const habits[VERDICT_UDP_BLOCKED] = {
+        "keeps one port for all destinations", "counts ports up", "takes ports from one block",
+        "takes ports at random"};
+    size_t all = count_of(verdict, reach);
+    size_t left = all;
+    for (size_t i = 0; i < VERDICT_UDP_BLOCKED; i++) {
+        if (verdict->reach[i] == reach) {
+            append(text, "%s%s", left == all ? "" : left == 1 ? " or " : ", ", habits[i]);
+            left--;
+        }
+    }
 }
 
 static json_t *reach_json(enum verdict_reach reach)
@@ -132,15 +127,19 @@ const char *verdict_text(const struct verdict *verdict, char text[static VERDICT
     } else if (count_of(verdict, VERDICT_NO) == 0) {
         append(text, "everybody except peers whose UDP is blocked");
     } else if (count_of(verdict, VERDICT_NO) == VERDICT_UDP_BLOCKED - 1) {
-        append(text, "only peers whose NAT keeps one port for all destinations");
+        append(text, "only peers whose NAT ");
+        append_habits(text, verdict, verdict->reach[VERDICT_STEADY]);
+        append(text, verdict->reach[VERDICT_STEADY] == VERDICT_SEARCH
+                         ? ", after a search of some seconds"
+                         : "");
     } else {
         append(text, "everybody except peers whose NAT ");
-        (void)append_habits(text, verdict, VERDICT_NO);
+        append_habits(text, verdict, VERDICT_NO);
         append(text, ", or whose UDP is blocked");
     }
-    if (count_of(verdict, VERDICT_SEARCH) > 0) {
-        append(text, "; after a search of some seconds if its NAT ");
-        (void)append_habits(text, verdict, VERDICT_SEARCH);
+    if (count_of(verdict, VERDICT_SEARCH) > 0 && count_of(verdict, VERDICT_NO) == 0) {
+        append(text, "; after a search of some seconds where the NAT ");
+        append_habits(text, verdict, VERDICT_SEARCH);
     }
     if (verdict->ipv6 == VERDICT_DIRECT &&
         count_of(verdict, VERDICT_DIRECT) < VERDICT_UDP_BLOCKED) {

@@ -105,15 +105,16 @@ static void it_is_said_in_words(void **state)
     nat = nat_of(STEADY);
     assert_string_equal(say(&nat),
                         "everybody except peers whose UDP is blocked; after a search of some "
-                        "seconds if its NAT takes its ports from one block or takes its ports at "
+                        "seconds where the NAT takes ports from one block or takes ports at "
                         "random");
     nat = nat_of(COUNTING);
     add_ipv6(&nat);
     assert_string_equal(say(&nat),
-                        "everybody except peers whose NAT takes its ports from one block or takes "
-                        "its ports at random, or whose UDP is blocked; at once whoever has IPv6");
+                        "everybody except peers whose NAT takes ports from one block or takes "
+                        "ports at random, or whose UDP is blocked; at once whoever has IPv6");
     nat = nat_of(AT_RANDOM);
-    assert_non_null(strstr(say(&nat), "only peers whose NAT keeps one port"));
+    assert_string_equal(say(&nat), "only peers whose NAT keeps one port for all destinations, "
+                                   "after a search of some seconds");
     nat.port_mapping = "UPnP";
     nat.mapped_address_bytes = sizeof(struct sockaddr_in);
     assert_string_equal(say(&nat), "everybody except peers whose UDP is blocked");
