@@ -94,7 +94,7 @@ static size_t message(struct input *in, const uint8_t *last, uint8_t *buffer, si
 
 static void note(struct input *in, struct punch *p, uint64_t now)
 {
-    struct punch_note n = {.kind = (enum punch_note_kind)(1 + byte(in) % 3)};
+    struct punch_note n = {.kind = (enum punch_note_kind)(1 + byte(in) % 4)};
 
     n.samples.public_addr = address(in);
     n.samples.count = byte(in);
@@ -145,6 +145,63 @@ static bool follow(struct input *in, struct punch *p, uint64_t now)
     return any;
 }
 
+static struct nat_profile profile(uint8_t value)
+{
+    struct nat_profile n = {.mapping = (enum nat_mapping)(value % 5),
+                            .allocation = (enum nat_allocation)(value / 5 % 5),
+                            .lifetime_s = value};
+
+    return n;
+}
+
+/* Who may carry link packets, and what they tell. */
+static void link_packets(struct input *in, struct punch *p, uint64_t now)
+{
+    struct punch_pair routes[PUNCH_MAX_ROUTES], pair = {.socket = PUNCH_RELAY};
+    uint8_t what = byte(in);
+    size_t count;
+
+    if (what & 1) {
+        bool has = punch_has_route(p, now);
+
+        count = punch_routes(p, now, routes);
+        if (count > PUNCH_MAX_ROUTES || (!has && count > 0))
+            abort();
+    }
+    if (what & 2)
+        punch_sent_link(p, now);
+    if ((what & 4) == 0) {
+        pair.socket = socket_index(in);
+        pair.remote = address(in);
+    }
+    punch_heard_link(p, now, &pair);
+}
+
+/* What changes in the life of a link. */
+static void change(struct input *in, struct punch *p, uint64_t now)
+{
+    struct nat_profile ours;
+
+    switch (byte(in) % 5) {
+    case 0:
+        punch_set_relay(p, now, true);
+        break;
+    case 1:
+        punch_set_relay(p, now, false);
+        break;
+    case 2:
+        punch_again(p, now);
+        break;
+    case 3:
+        punch_new_candidates(p, now);
+        break;
+    default:
+        ours = profile(byte(in));
+        punch_set_profile(p, now, &ours);
+        break;
+    }
+}
+
 static void drain(struct input *in, struct punch *p, uint64_t now, uint8_t *transaction,
                   struct punch_pair *last)
 {
@@ -189,12 +246,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t now = byte(&in), highest = now;
     void *memory = malloc(punch_size());
     struct punch *p = punch_init(memory, &config, now);
-    struct punch_pair routes[PUNCH_MAX_ROUTES], pair, last = {0};
+    struct punch_pair pair, last = {0};
     struct stun_addr addr;
     size_t bytes;
 
     while (p != NULL && in.left > 0) {
-        switch (byte(&in) % 16) {
+        switch (byte(&in) % 17) {
         case 0:
             addr = address(&in);
             punch_add_socket(p, now, socket_index(&in), &addr);
@@ -230,13 +287,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             note(&in, p, now);
             break;
         case 11:
-            punch_routes(p, now, routes);
-            pair.socket = socket_index(&in);
-            pair.remote = address(&in);
-            punch_heard_link(p, now, &pair);
+            link_packets(&in, p, now);
             break;
         case 12:
             punch_set_remote_credentials(p, now, "them", THEIRS);
+            break;
+        case 15:
+            change(&in, p, now);
             break;
         case 13:
             now += word(&in) * 1000u;

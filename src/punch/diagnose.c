@@ -185,7 +185,7 @@ static void give_remedy(const struct diagnose_case *c, struct diagnosis *out)
     if (use_ipv6)
         say(text, DIAGNOSE_REMEDY_BYTES, "%sIPv6 %s", map ? ", or " : "", ipv6);
     if (map || use_ipv6)
-        say(text, DIAGNOSE_REMEDY_BYTES, ", would make this direct" + (map && use_ipv6 ? 0 : 1));
+        say(text, DIAGNOSE_REMEDY_BYTES, "%s would make this direct", map && use_ipv6 ? "," : "");
 }
 
 const char *punch_failure_text(enum punch_failure failure)
