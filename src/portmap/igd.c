@@ -242,8 +242,8 @@ enum lease_result igd_map(const struct patience *p, struct lease *l, int search_
     char text[64];
     if (!ask_address(&within, l, &outer, text)) {
         bool sane = text[0] != '\0' && strspn(text, "0123456789.") == strlen(text);
-        lease_blame(l, "UPnP: the router has no outer address%s%.15s",
-                    sane ? " that is of use: " : "", sane ? text : "");
+        lease_blame(l, "UPnP: the router has no public address%s%.15s", sane ? ": " : "",
+                    sane ? text : "");
         return LEASE_REFUSED;
     }
     l->router = outer;

@@ -150,7 +150,7 @@ const char *pmp_result_text(enum pmp_kind kind, uint16_t result)
         "unsupported operation",
         "unsupported option",
         "malformed option",
-        "network failure (no outer address?)",
+        "the router has no public address",
         "no resources",
         "unsupported protocol",
         "quota exceeded",
@@ -160,7 +160,7 @@ const char *pmp_result_text(enum pmp_kind kind, uint16_t result)
     };
     static const char *const natpmp[] = {
         "success",          "unsupported version",
-        "not authorized",   "network failure (no outer address?)",
+        "not authorized",   "the router has no public address",
         "out of resources", "unsupported operation",
     };
     const char *const *texts = kind == PMP_PCP_MAP ? pcp : natpmp;

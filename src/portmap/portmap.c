@@ -18,7 +18,8 @@
 
 enum {
     DEFAULT_LIFETIME_S = 7200, /* RFC 6886, 3.3 */
-    DEFAULT_CHECK_S = 60,
+    CHECK_S = 60,
+    CHECK_UPNP_S = 600, /* two TCP connections each time, and many a router's UPnP is feeble */
     TRY_MS = 4900,
     GIVE_BACK_MS = 1500,
     MOVES_APART_MS = 2000,
@@ -279,6 +280,12 @@ static uint32_t lease_time(const struct lease *l)
     return l->lifetime_s == 0 || l->lifetime_s > LEASE_LONGEST_S ? LEASE_LONGEST_S : l->lifetime_s;
 }
 
+static uint32_t check_interval(const struct portmap *pm)
+{
+    uint32_t usual_s = pm->lease.protocol == PORTMAP_UPNP ? CHECK_UPNP_S : CHECK_S;
+    return pm->check_s != 0 ? pm->check_s : usual_s;
+}
+
 static void *work(void *argument)
 {
     struct portmap *pm = argument;
@@ -293,7 +300,7 @@ static void *work(void *argument)
             if (half_life || moved || pm->lease.protocol != PORTMAP_UPNP) {
                 renew_at_us = patience_now_us() + half_s * 1000000ULL;
             }
-            gap_s = pm->check_s < half_s ? pm->check_s : half_s;
+            gap_s = check_interval(pm) < half_s ? check_interval(pm) : half_s;
         } else {
             renew_at_us = 0;
         }
@@ -340,7 +347,7 @@ struct portmap *portmap_start(const struct portmap_config *config)
     pm->internal_port = config->internal_port;
     pm->asked_port = config->external_port;
     pm->lifetime_s = config->lifetime_s != 0 ? config->lifetime_s : DEFAULT_LIFETIME_S;
-    pm->check_s = config->check_s != 0 ? config->check_s : DEFAULT_CHECK_S;
+    pm->check_s = config->check_s;
     pm->protocols = config->protocols != 0 ? config->protocols : 0xff;
     if (config->interface != NULL) {
         snprintf(pm->interface, sizeof pm->interface, "%s", config->interface);

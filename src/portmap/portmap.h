@@ -31,9 +31,9 @@ struct portmap_config {
     /* Wanted on the router; 0: a random one above 20000 that is not internal_port, so that it can
      * be proven (portmap_proof). The router may give another one. */
     uint16_t external_port;
-    uint32_t lifetime_s;   /* to ask for; 0: 7200. Renewed at half of what the router gives */
-    uint32_t check_s;      /* how often a router is asked whether it forgot; 0: 60 */
-    uint8_t protocols;     /* bits 1 << enum portmap_protocol; 0: all */
+    uint32_t lifetime_s; /* to ask for; 0: 7200. Renewed at half of what the router gives */
+    uint32_t check_s;    /* how often a router is asked whether it forgot; 0: 60, and by UPnP 600 */
+    uint8_t protocols;   /* bits 1 << enum portmap_protocol; 0: all */
     const char *interface; /* use the default route of this device; NULL: of any. Copied */
 };
 

@@ -87,9 +87,9 @@ def stop(run, limit_ms=2000):
     return int(took[0].split()[1])
 
 
-def open_and_close(programs, protocol, flags=(), **router_options):
+def open_and_close(programs, protocol, flags=(), kind="drop", **router_options):
     public_homes()
-    with programs.net() as net:
+    with programs.net(nat_a=kind) as net:
         router = Miniupnpd(net, **router_options)
         run = start(net, *flags)
         mapped = wait_state(net, run, "mapped", protocol=protocol)
@@ -118,6 +118,22 @@ def test_pcp(programs):
 
 def test_pcp_is_preferred_and_alone(programs):
     open_and_close(programs, "PCP")
+
+
+def test_nat_with_random_ports(programs):
+    """Which nobody could punch."""
+    open_and_close(programs, "PCP", kind="random")
+
+
+def test_router_behind_a_provider(programs):
+    """miniupnpd opens nothing then, and says why in three ways."""
+    public_homes()
+    with programs.net(nat_a="cgn") as net:
+        router = Miniupnpd(net)
+        run = start(net)
+        none = wait_state(net, run, "none")
+        assert "NAT-PMP: the router has no public address" in none.reason, none
+        assert "UPnP: the router has no public address" in none.reason and not router.mappings(), none
 
 
 def test_the_port_is_closed_for_strangers_afterwards(programs):
