@@ -114,9 +114,8 @@ bool netwatch_compare(const struct interfaces *before, const struct interfaces *
     return !interfaces_equal(before, after);
 }
 
-static bool has_slept(struct netwatch *w)
+bool netwatch_has_slept(struct netwatch *w, uint64_t asleep)
 {
-    uint64_t asleep = asleep_us();
     bool slept = asleep > w->asleep_us + SLEPT_US;
     w->asleep_us = asleep;
     return slept;
@@ -126,7 +125,7 @@ void netwatch_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct netwatch *w = &ep->session.watch;
     bool other_source[INTERFACES_FAMILIES] = {false};
-    bool slept = has_slept(w), changed = false;
+    bool slept = netwatch_has_slept(w, asleep_us()), changed = false;
     if (now_us >= w->look_us || slept) {
         struct interfaces now;
         interfaces_look(&now);

@@ -29,6 +29,10 @@ void netwatch_ready(struct netwatch *w, uint64_t now_us);
 void netwatch_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us);
 uint64_t netwatch_next_timeout(const struct netwatch *w);
 
+/* Whether the machine has slept since it was asked last: asleep_us is the time that it has slept in
+ * all, since it was started. Pure. */
+bool netwatch_has_slept(struct netwatch *w, uint64_t asleep_us);
+
 /* What differs, by family: what is sent to the Internet leaves from another address. True if
  * anything does. Pure. */
 bool netwatch_compare(const struct interfaces *before, const struct interfaces *after,

@@ -71,7 +71,8 @@ void session_coordinates(const struct eyelet_endpoint *ep, unsigned socket, wire
 {
     const struct session *s = &ep->session;
     memset(out, 0, sizeof *out);
-    if (ep->policy != EYELET_RELAY_ONLY) {
+    out->hidden = ep->policy == EYELET_RELAY_ONLY;
+    if (!out->hidden) {
         add_addresses(ep, socket, out);
     }
     out->has_profile = true;

@@ -45,7 +45,8 @@ enum session_state {
 struct keepalive {
     uint8_t transactions[KEEPALIVE_TRIES][STUN_TRANSACTION_BYTES]; /* of the last tries */
     uint64_t next_us;
-    unsigned tries; /* without an answer, since the last one that had one */
+    unsigned tries;    /* without an answer, since the last one that had one */
+    uint64_t began_us; /* the first of them */
 };
 
 struct session {

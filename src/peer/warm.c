@@ -10,7 +10,8 @@
 #define KEEPALIVE_US       14000000u
 #define KEEPALIVE_LEAST_US 4000000u
 #define KEEPALIVE_MOST_US  28000000u /* a NAT may have rebooted */
-#define KEEPALIVE_LOST     5         /* unanswered ones until the address counts as not attested */
+#define KEEPALIVE_LOST     5         /* so many unanswered, and so long: not attested any more */
+#define KEEPALIVE_LOST_US  1000000u
 #define KEEPALIVE_BEHIND_US                                                                        \
     40000u /* of the second family behind the first, if that is not answered before */
 #define TOUCH_US           50000u
@@ -113,11 +114,13 @@ static bool send_keepalive(struct eyelet_endpoint *ep, uint64_t now_us, unsigned
     const struct stun_addr *to = &bounce[k->tries % count];
     size_t size = write_keepalive(s, socket, packet);
     bool sent = udp_send(udp, to, 0, packet, size, size) == 0;
+    k->began_us = k->tries == 0 ? now_us : k->began_us;
     k->next_us = now_us + keepalive_wait_us(k->tries++);
-    if (!sent && k->tries > KEEPALIVE_LOST) {
+    bool lost = k->tries > KEEPALIVE_LOST && now_us - k->began_us >= KEEPALIVE_LOST_US;
+    if (!sent && lost) {
         k->next_us = now_us + KEEPALIVE_US; /* a way that appears is told by netwatch */
     }
-    if (socket != SESSION_BARE && k->tries > KEEPALIVE_LOST && s->attested[udp->family]) {
+    if (socket != SESSION_BARE && lost && s->attested[udp->family]) {
         lose(ep, (enum stun_family)udp->family);
     }
     return sent;

@@ -147,6 +147,16 @@ static void test_what_counts_as_a_change(void **state)
     assert_true(!other[STUN_IPV4] && other[STUN_IPV6]);
 }
 
+static void test_sleep(void **state)
+{
+    (void)state;
+    struct netwatch w = {.asleep_us = 5000000};
+    assert_false(netwatch_has_slept(&w, 5000001)); /* two clocks are never read at one moment */
+    assert_false(netwatch_has_slept(&w, 6500000));
+    assert_true(netwatch_has_slept(&w, 8600000));
+    assert_false(netwatch_has_slept(&w, 8600000));
+}
+
 /* On whatever machine this runs. */
 static void test_this_machine(void **state)
 {
@@ -174,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_one_address_a_network),
         cmocka_unit_test(test_at_most_four_a_family),
         cmocka_unit_test(test_what_counts_as_a_change),
+        cmocka_unit_test(test_sleep),
         cmocka_unit_test(test_this_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
