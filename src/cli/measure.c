@@ -6,18 +6,21 @@
 
 #include "cli/network.h"
 
-#define LOOK_EVERY_MS   50
-#define UDP_PATIENCE_US 2000000 /* after REGISTERED, which has waited for UDP, too */
+#define LOOK_EVERY_MS      50
+#define UDP_PATIENCE_US    1000000 /* after REGISTERED, which has waited for UDP, too */
+#define ROUTER_PATIENCE_US 6000000
 
 static bool is_complete(const struct measure *measure, const eyelet_nat *nat, uint64_t now_us)
 {
     if (measure->registered_us == 0) {
         return false;
     }
+    uint64_t waited_us = now_us - measure->registered_us;
     if (!network_has_udp(nat)) {
-        return now_us - measure->registered_us >= UDP_PATIENCE_US;
+        return waited_us >= UDP_PATIENCE_US;
     }
-    return nat->settled && !(nat->port_mapping && strcmp(nat->port_mapping, "asking") == 0);
+    bool asks = nat->port_mapping && strcmp(nat->port_mapping, "asking") == 0;
+    return nat->settled && (!asks || waited_us >= ROUTER_PATIENCE_US);
 }
 
 static void show(struct measure *measure, uint64_t now_us)

@@ -134,6 +134,8 @@ static void mapping_text(const eyelet_nat *nat, char *text)
     if (network_is_mapped(nat)) {
         snprintf(text, NETWORK_TEXT_BYTES, "%s, %s", nat->port_mapping,
                  path_address(&nat->mapped_address, nat->mapped_address_bytes, address));
+    } else if (is(nat->mapping, "none")) {
+        snprintf(text, NETWORK_TEXT_BYTES, "not needed");
     } else if (is(nat->port_mapping, "none")) {
         snprintf(text, NETWORK_TEXT_BYTES, "no router answers");
     } else if (is(nat->port_mapping, "asking")) {
@@ -257,6 +259,9 @@ const char *network_text(const eyelet_nat *nat, enum network_side side, enum net
 
 const char *network_meaning(const eyelet_nat *nat, enum network_field field)
 {
+    if (field == NETWORK_PORT_MAPPING && (is(nat->mapping, "none") || network_is_mapped(nat))) {
+        return "";
+    }
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
         if (meanings[i].field == field && is(plain_text(nat, field), meanings[i].value)) {
             return meanings[i].meaning;

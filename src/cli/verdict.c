@@ -156,6 +156,9 @@ size_t verdict_advice(const eyelet_nat *nat, const char *advice[static VERDICT_M
     if (!network_has_udp(nat)) {
         advice[count++] = "let UDP out through the firewall of this network: without it everything "
                           "is relayed, over TCP";
+    } else if (!all && is(nat->mapping, "none")) {
+        advice[count++] = "let UDP in through the firewall of this network: then everybody whose "
+                          "UDP gets out is reached at once";
     } else if (!all && !network_is_mapped(nat)) {
         if (nat->behind_provider) {
             advice[count++] = "ask the provider for a public IPv4 address, or for IPv6: its NAT "

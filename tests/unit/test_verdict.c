@@ -144,6 +144,10 @@ static void advice_fits(void **state)
     nat.port_mapping = "off";
     assert_int_equal(verdict_advice(&nat, advice), 2);
     assert_non_null(strstr(advice[0], "turned off"));
+    nat = nat_of(STEADY);
+    nat.mapping = "none";
+    assert_int_equal(verdict_advice(&nat, advice), 1);
+    assert_non_null(strstr(advice[0], "firewall"));
     nat = nat_of(LENIENT);
     assert_int_equal(verdict_advice(&nat, advice), 0);
     nat.relay = false;
