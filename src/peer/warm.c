@@ -365,6 +365,7 @@ static void follow_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsigned 
         session_publish(ep);
     }
     if (moved) {
+        session_check(ep, now_us); /* a NAT that was rebooted has forgotten that connection, too */
         conns_moved(ep, now_us);
     }
 }
