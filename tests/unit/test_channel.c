@@ -418,6 +418,52 @@ static void other_protocols_are_refused(void **state)
     expect_refused(*state, PRIORITY ":-VERS-ALL:+VERS-TLS1.2", "eyelet/1");
 }
 
+static void two_protocols_on_one_port(void **state)
+{
+    struct keys *keys = *state;
+    for (int relay = 0; relay < 2; relay++) {
+        struct channel *ends[2];
+        int fds[2];
+        make_sockets(fds);
+        struct channel_config config = {.for_relay = relay == 1,
+                                        .fd = fds[CLIENT],
+                                        .credentials = keys->credentials[CLIENT],
+                                        .max_queue_bytes = QUEUE};
+        assert_int_equal(channel_new(&ends[CLIENT], &config), CHANNEL_OK);
+        ends[SERVER] = new_channel(keys, SERVER, fds[SERVER]);
+        take_turns(ends);
+        for (int side = 0; side < 2; side++) {
+            assert_true(channel_is_open(ends[side]));
+            assert_int_equal(channel_is_relay(ends[side]), relay);
+        }
+        free_ends(ends);
+    }
+}
+
+static void queued_frames_wait_for_a_push(void **state)
+{
+    struct channel *ends[2];
+    make_open_ends(*state, ends);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(channel_queue(ends[CLIENT], (const uint8_t *)&i, sizeof(i)), CHANNEL_OK);
+    }
+    assert_int_equal(channel_queued_bytes(ends[CLIENT]), 10 * (2 + sizeof(int)));
+    assert_true(channel_wants_write(ends[CLIENT]));
+    assert_nothing(ends[SERVER]);
+    assert_int_equal(channel_process(ends[CLIENT]), CHANNEL_OK);
+    assert_int_equal(channel_queued_bytes(ends[CLIENT]), 0);
+    for (int i = 0; i < 10; i++) {
+        assert_frame(ends[SERVER], &i, sizeof(i));
+    }
+    static uint8_t frame[CHANNEL_MAX_FRAME_BYTES];
+    int error = CHANNEL_OK;
+    for (int i = 0; i <= QUEUE / CHANNEL_MAX_FRAME_BYTES && error == CHANNEL_OK; i++) {
+        error = channel_queue(ends[CLIENT], frame, sizeof(frame));
+    }
+    assert_int_equal(error, CHANNEL_ERR_QUEUE_FULL);
+    free_ends(ends);
+}
+
 static void last_words_arrive_before_the_end(void **state)
 {
     struct channel *ends[2];
@@ -539,6 +585,8 @@ int main(void)
         cmocka_unit_test(client_without_a_key_is_refused),
         cmocka_unit_test(a_refused_client_learns_why),
         cmocka_unit_test(other_protocols_are_refused),
+        cmocka_unit_test(two_protocols_on_one_port),
+        cmocka_unit_test(queued_frames_wait_for_a_push),
         cmocka_unit_test(last_words_arrive_before_the_end),
         cmocka_unit_test(a_cut_connection_is_an_error),
         cmocka_unit_test(a_refused_connection_says_so),

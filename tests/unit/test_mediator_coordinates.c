@@ -135,6 +135,35 @@ static void test_same_public_address(void **state)
     assert_false(coordinates_same_public(&nowhere, &nowhere));
 }
 
+static void test_over_ipv6_a_64_is_one_place(void **state)
+{
+    struct coordinates_whereabouts a = {
+        .attested = {parsed("192.0.2.1:5"), parsed("[2001:db8:0:1::1]:5")}, .attested_count = 2};
+    struct coordinates_whereabouts near = {.control = parsed("[2001:db8:0:1:ffff::2]:1")};
+    struct coordinates_whereabouts far = {.control = parsed("[2001:db8:0:2::1]:1")};
+
+    (void)state;
+    assert_true(coordinates_same_public(&a, &near));
+    assert_true(coordinates_same_public(&near, &a));
+    assert_false(coordinates_same_public(&a, &far));
+}
+
+static void test_who_hides_shows_nothing(void **state)
+{
+    wire_Coordinates in = {.hidden = true, .profile = {.mapping = 2}}, out;
+    struct coordinates kept;
+    struct coordinates_whereabouts where = {.attested = {parsed("192.0.2.1:5")},
+                                            .attested_count = 1};
+
+    (void)state;
+    claim(&in, HOST, "192.0.2.1:5");
+    coordinates_take(&in, &kept);
+    coordinates_show(&kept, &where, true, &out);
+    assert_int_equal(out.candidates_count, 0);
+    assert_true(out.hidden);
+    assert_int_equal(out.profile.mapping, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +172,8 @@ int main(void)
         cmocka_unit_test(test_drops_what_nobody_can_use),
         cmocka_unit_test(test_caps_at_twelve),
         cmocka_unit_test(test_same_public_address),
+        cmocka_unit_test(test_over_ipv6_a_64_is_one_place),
+        cmocka_unit_test(test_who_hides_shows_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

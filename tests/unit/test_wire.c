@@ -53,7 +53,7 @@ static wire_Coordinates coordinates(void)
     wire_Coordinates out = {
         .candidates_count = WIRE_MAX_CANDIDATES, .has_profile = true, .profile = profile()};
     for (uint32_t i = 0; i < WIRE_MAX_CANDIDATES; i++) {
-        out.candidates[i].kind = (wire_CandidateKind)(1 + i % 3);
+        out.candidates[i].kind = (wire_CandidateKind)(1 + i % 4);
         out.candidates[i].has_address = true;
         out.candidates[i].address = i % 2 == 0 ? address_v4(1 + i) : address_v6(65535 - i);
     }
@@ -114,6 +114,22 @@ static wire_ToMediator complete(void)
     return msg;
 }
 
+static wire_ToMediator dial_end(void)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_dial_end_tag};
+    SET_BYTES(msg.body.dial_end.dial_id, 16);
+    return msg;
+}
+
+static wire_ToMediator resume(void)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_resume_tag};
+    SET_BYTES(msg.body.resume.dial_id, 16);
+    SET_BYTES(msg.body.resume.peer_id, 32);
+    msg.body.resume.no_relay = true;
+    return msg;
+}
+
 static wire_ToMediator ping(void)
 {
     return (wire_ToMediator){.which_body = wire_ToMediator_ping_tag,
@@ -132,6 +148,7 @@ static wire_FromMediator registered(void)
     }
     body->has_seen = true;
     body->seen = address_v6(1);
+    body->relay = true;
     return msg;
 }
 
@@ -145,6 +162,25 @@ static wire_FromMediator peer_coord(void)
     body->coordinates = coordinates();
     body->coordinates.candidates[3].attested = true;
     SET_BYTES(body->sealed, WIRE_MAX_SEALED_BYTES);
+    body->opener_due_us = 20000;
+    body->path_rtt_us = 40000;
+    body->same_public_address = true;
+    SET_BYTES(body->relay_tag, WIRE_RELAY_TAG_BYTES);
+    body->relay_tag.bytes[0] = WIRE_RELAY_TAG_FIRST;
+    return msg;
+}
+
+static wire_FromMediator resumed(void)
+{
+    wire_FromMediator msg = {.which_body = wire_FromMediator_resumed_tag};
+    wire_Resumed *body = &msg.body.resumed;
+    SET_BYTES(body->dial_id, 16);
+    SET_BYTES(body->peer_id, 32);
+    body->both = true;
+    fill(body->relay_refusal, sizeof(body->relay_refusal) - 1, 'x');
+    body->has_coordinates = true;
+    body->coordinates = coordinates();
+    body->coordinates.hidden = true;
     body->opener_due_us = 20000;
     body->path_rtt_us = 40000;
     body->same_public_address = true;
@@ -214,17 +250,22 @@ static wire_Note send_first(void)
     return (wire_Note){.which_body = wire_Note_send_first_tag, .body.send_first = true};
 }
 
+static wire_Note punch_again(void)
+{
+    return (wire_Note){.which_body = wire_Note_punch_again_tag, .body.punch_again = true};
+}
+
 static wire_Note more_candidates(void)
 {
     return (wire_Note){.which_body = wire_Note_candidates_tag, .body.candidates = coordinates()};
 }
 
-static wire_ToMediator (*const to_mediator[])(void) = {registration, get_peer, dial_accept,
-                                                       dial_note,    complete, ping};
-static wire_FromMediator (*const from_mediator[])(void) = {registered, peer_coord,
-                                                           note_from_mediator, error, pong};
-static wire_Note (*const notes[])(void) = {samples, punch_plan, refuse, send_first,
-                                           more_candidates};
+static wire_ToMediator (*const to_mediator[])(void) = {
+    registration, get_peer, dial_accept, dial_note, complete, ping, dial_end, resume};
+static wire_FromMediator (*const from_mediator[])(void) = {
+    registered, peer_coord, note_from_mediator, error, pong, resumed};
+static wire_Note (*const notes[])(void) = {samples,    punch_plan,      refuse,
+                                           send_first, more_candidates, punch_again};
 
 /* ---- what the tests below do for each of the three kinds ---- */
 
@@ -356,7 +397,7 @@ static void broken_rules_to_the_mediator(void **state)
              msg.body.get_peer.coordinates.candidates[0].kind =
                  wire_CandidateKind_CANDIDATE_UNSPECIFIED);
     BREAK_TO(get_peer, "a candidate's kind is unknown",
-             msg.body.get_peer.coordinates.candidates[0].kind = (wire_CandidateKind)4);
+             msg.body.get_peer.coordinates.candidates[0].kind = (wire_CandidateKind)5);
     BREAK_TO(registration, "visibility is unknown",
              msg.body.registration.visibility = (wire_Visibility)4);
     BREAK_TO(registration, "an allowed ID is not 32 bytes",
@@ -374,6 +415,9 @@ static void broken_rules_to_the_mediator(void **state)
              msg.body.holepunching_complete.outcome = wire_Outcome_OUTCOME_UNSPECIFIED);
     BREAK_TO(complete, "outcome is unknown",
              msg.body.holepunching_complete.outcome = (wire_Outcome)5);
+    BREAK_TO(dial_end, "dial_id is not 16 bytes", msg.body.dial_end.dial_id.size = 0);
+    BREAK_TO(resume, "dial_id is not 16 bytes", msg.body.resume.dial_id.size = 15);
+    BREAK_TO(resume, "peer_id is not 32 bytes", msg.body.resume.peer_id.size = 31);
     BREAK_TO(ping, "the message has no known body", msg.which_body = 0);
 }
 
@@ -392,6 +436,18 @@ static void broken_rules_from_the_mediator(void **state)
     BREAK_FROM(peer_coord, "peer_id is not 32 bytes", msg.body.peer_coord.peer_id.size = 31);
     BREAK_FROM(peer_coord, "an address is missing",
                msg.body.peer_coord.coordinates.candidates[0].has_address = false);
+    BREAK_FROM(peer_coord, "relay_tag is not 8 bytes that begin with 0x45",
+               msg.body.peer_coord.relay_tag.size = 7);
+    BREAK_FROM(peer_coord, "relay_tag is not 8 bytes that begin with 0x45",
+               msg.body.peer_coord.relay_tag.bytes[0] = 0x44);
+    BREAK_FROM(peer_coord, "text is not UTF-8", strcpy(msg.body.peer_coord.relay_refusal, "\xE9"));
+    BREAK_FROM(resumed, "dial_id is not 16 bytes", msg.body.resumed.dial_id.size = 0);
+    BREAK_FROM(resumed, "peer_id is not 32 bytes", msg.body.resumed.peer_id.size = 0);
+    BREAK_FROM(resumed, "relay_tag is not 8 bytes that begin with 0x45",
+               SET_BYTES(msg.body.resumed.relay_tag, 8));
+    BREAK_FROM(resumed, "text is not UTF-8", strcpy(msg.body.resumed.relay_refusal, "\xE9"));
+    BREAK_FROM(resumed, "an address is missing",
+               msg.body.resumed.coordinates.candidates[0].has_address = false);
     BREAK_FROM(note_from_mediator, "dial_id is not 16 bytes", msg.body.dial_note.dial_id.size = 0);
     BREAK_FROM(error, "the error's code is unknown",
                msg.body.error.code = wire_ErrorCode_ERROR_UNSPECIFIED);
@@ -417,6 +473,7 @@ static void broken_rules_of_notes(void **state)
     BREAK_NOTE(refuse, "the reason is unknown", msg.body.refuse.reason = (wire_RefuseReason)5);
     BREAK_NOTE(refuse, "text is not UTF-8", strcpy(msg.body.refuse.text, "\xC0\xAF"));
     BREAK_NOTE(send_first, "send_first is not true", msg.body.send_first = false);
+    BREAK_NOTE(punch_again, "punch_again is not true", msg.body.punch_again = false);
     BREAK_NOTE(more_candidates, "a candidate's kind is unknown",
                msg.body.candidates.candidates[0].kind = (wire_CandidateKind)9);
     BREAK_NOTE(send_first, "the message has no known body", msg.which_body = 0);
@@ -566,6 +623,11 @@ static void text_is_harmless_after_decoding(void **state)
         size_t size = wire_encode_note(&msg, bytes, sizeof(bytes));
         assert_true(wire_decode_note(bytes, size, &out, &why));
         assert_string_equal(out.body.refuse.text, cases[i].read);
+        wire_FromMediator coord = peer_coord(), coord_out;
+        strcpy(coord.body.peer_coord.relay_refusal, cases[i].sent);
+        size = wire_encode_from_mediator(&coord, bytes, sizeof(bytes));
+        assert_true(wire_decode_from_mediator(bytes, size, &coord_out, &why));
+        assert_string_equal(coord_out.body.peer_coord.relay_refusal, cases[i].read);
     }
 }
 
