@@ -15,7 +15,7 @@ bool attested_keepalive(struct attested *attested, const struct attested_address
         return stun_addr_equal(&slot->addr, &from->addr);
     attested->sequence = sequence;
     *slot = *from;
-    slot->seen_us = now_us;
+    slot->seen_us = slot->heard_us = now_us;
     return true;
 }
 
@@ -30,11 +30,14 @@ size_t attested_fresh(const struct attested *attested, uint64_t now_us,
     return count;
 }
 
-bool attested_is(const struct attested *attested, const struct stun_addr *from, uint64_t now_us)
+bool attested_heard(struct attested *attested, const struct stun_addr *from, uint64_t now_us)
 {
-    const struct attested_address *slot = &attested->address[from->family == STUN_IPV6];
+    struct attested_address *slot = &attested->address[from->family == STUN_IPV6];
 
-    return attested_slot_is_fresh(slot, now_us) && stun_addr_equal(&slot->addr, from);
+    if (!attested_slot_is_fresh(slot, now_us) || !stun_addr_equal(&slot->addr, from))
+        return false;
+    slot->heard_us = now_us;
+    return true;
 }
 
 const struct attested_address *attested_latest(const struct attested *attested, uint64_t now_us)
@@ -44,7 +47,7 @@ const struct attested_address *attested_latest(const struct attested *attested, 
     for (size_t i = 0; i < ATTESTED_MAX; i++) {
         const struct attested_address *slot = &attested->address[i];
         if (attested_slot_is_fresh(slot, now_us) &&
-            (latest == NULL || slot->seen_us > latest->seen_us))
+            (latest == NULL || slot->heard_us > latest->heard_us))
             latest = slot;
     }
     return latest;

@@ -18,8 +18,9 @@
 struct attested_address {
     struct stun_addr addr;
     struct stun_addr asked; /* our own end; none where the socket has an address of its own */
-    uint64_t seen_us;
-    uint8_t socket; /* the bounce socket to which it came */
+    uint64_t seen_us;       /* the keepalive */
+    uint64_t heard_us;      /* anything that this session has sent */
+    uint8_t socket;         /* the bounce socket to which it came */
 };
 
 struct attested {
@@ -38,10 +39,10 @@ bool attested_keepalive(struct attested *attested, const struct attested_address
 size_t attested_fresh(const struct attested *attested, uint64_t now_us,
                       struct stun_addr out[static ATTESTED_MAX]);
 
-/* Whether a datagram from here is this session's. */
-bool attested_is(const struct attested *attested, const struct stun_addr *from, uint64_t now_us);
+/* Whether a datagram from here is this session's, which is then the last that was heard of it. */
+bool attested_heard(struct attested *attested, const struct stun_addr *from, uint64_t now_us);
 
-/* Of the fresh ones that whose keepalive came last, or NULL. */
+/* Of the fresh ones that from which something came last, or NULL. */
 const struct attested_address *attested_latest(const struct attested *attested, uint64_t now_us);
 
 #endif

@@ -269,7 +269,8 @@ enum relay_verdict relay_route(struct relay *relay, const struct relay_run *run,
     }
     int side = tag == pair->tag[1];
     const struct relay_member *sender = pair->member[side];
-    if (run->from == NULL ? run->by != sender : !attested_is(sender->attested, run->from, now_us)) {
+    if (run->from == NULL ? run->by != sender
+                          : !attested_heard(sender->attested, run->from, now_us)) {
         counters->unattested += datagrams;
         return run->from != NULL && limit_take_every(&pair->hints[side], RELAY_HINT_EVERY_US,
                                                      RELAY_HINT_BURST, now_us)

@@ -21,7 +21,7 @@ struct relay_stream; /* a member's TLS connection for datagrams */
 
 /* Embedded in a session. */
 struct relay_member {
-    const struct attested *attested;
+    struct attested *attested;
     struct relay_stream *stream; /* NULL: none; else everything for this member goes there */
     uint32_t pairs;
 };

@@ -67,21 +67,25 @@ static void test_knows_its_own_and_the_way_back(void **state)
 
     (void)state;
     stun_addr_parse("[2001:db8::1]:5", &v6);
-    assert_false(attested_is(&attested, &v4, 0));
+    assert_false(attested_heard(&attested, &v4, 0));
     assert_null(attested_latest(&attested, 0));
     assert_true(keepalive(&attested, &v4, 1, 0));
     assert_true(keepalive(&attested, &v6, 2, 1));
-    assert_true(attested_is(&attested, &v4, 1) && attested_is(&attested, &v6, 1));
     assert_true(stun_addr_equal(&attested_latest(&attested, 1)->addr, &v6));
-    assert_true(keepalive(&attested, &moved, 3, 2));
-    assert_false(attested_is(&attested, &v4, 2));
-    const struct attested_address *latest = attested_latest(&attested, 2);
+    assert_true(attested_heard(&attested, &v6, 1) && attested_heard(&attested, &v4, 2));
+    assert_true(stun_addr_equal(&attested_latest(&attested, 2)->addr, &v4));
+    assert_true(attested_heard(&attested, &v6, 3));
+    assert_true(stun_addr_equal(&attested_latest(&attested, 3)->addr, &v6));
+    assert_true(keepalive(&attested, &moved, 3, 4));
+    assert_false(attested_heard(&attested, &v4, 4));
+    const struct attested_address *latest = attested_latest(&attested, 4);
     assert_true(stun_addr_equal(&latest->addr, &moved));
     assert_int_equal(latest->socket, 3);
-    assert_int_equal(latest->seen_us, 2);
-    assert_true(attested_latest(&attested, ATTESTED_LIFETIME_US + 1) == latest);
-    assert_false(attested_is(&attested, &v6, ATTESTED_LIFETIME_US + 1));
-    assert_null(attested_latest(&attested, ATTESTED_LIFETIME_US + 2));
+    /* Only keepalives keep an address attested. */
+    assert_true(attested_heard(&attested, &moved, ATTESTED_LIFETIME_US));
+    assert_false(attested_heard(&attested, &v6, ATTESTED_LIFETIME_US + 1));
+    assert_true(attested_latest(&attested, ATTESTED_LIFETIME_US + 3) == latest);
+    assert_null(attested_latest(&attested, ATTESTED_LIFETIME_US + 4));
 }
 
 int main(void)
