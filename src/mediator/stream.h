@@ -5,7 +5,7 @@
 #ifndef MEDIATOR_STREAM_H
 #define MEDIATOR_STREAM_H
 
-#include "mediator/backlog.h"
+#include "rendezvous/backlog.h"
 #include "mediator/relay.h"
 
 struct session;

@@ -219,6 +219,14 @@ void eyelet_refuse(eyelet_conn *conn, const char *text)
     conn_destroy(conn);
 }
 
+void calls_goodbye(struct eyelet_conn *conn, uint64_t code, const char *text)
+{
+    wire_Note note = {.which_body = wire_Note_goodbye_tag};
+    note.body.goodbye.code = code;
+    snprintf(note.body.goodbye.text, sizeof note.body.goodbye.text, "%s", text);
+    calls_send_note(conn, &note);
+}
+
 void calls_give_up(struct eyelet_conn *conn)
 {
     if (conn->state == CONN_PUNCHING) {
@@ -500,6 +508,21 @@ static void refused(struct eyelet_conn *conn, const wire_Refuse *r)
               r->text);
 }
 
+static void said_goodbye(struct eyelet_conn *conn, const wire_Goodbye *g)
+{
+    if (conn->link == NULL || conn->state >= CONN_ENDING ||
+        link_close_reason(conn->link)->kind != LINK_CLOSE_NONE) {
+        return;
+    }
+    if (g->code == CONN_REFUSED_CODE) {
+        conn_fail(conn, EYELET_ERR_REFUSED, "the peer refused the call: %s", g->text);
+        return;
+    }
+    conn->code = g->code;
+    snprintf(conn->why, sizeof conn->why, "%s", g->text);
+    conn_end(conn);
+}
+
 void calls_note(struct eyelet_endpoint *ep, uint64_t now_us, const wire_DialNote *msg)
 {
     struct eyelet_conn *conn = find_dial(ep, msg->dial_id.bytes);
@@ -517,9 +540,11 @@ void calls_note(struct eyelet_endpoint *ep, uint64_t now_us, const wire_DialNote
         return;
     }
     if (note.which_body == wire_Note_refuse_tag) {
-        if (conn->state < CONN_OPEN) {
+        if (conn->state <= CONN_OPEN) { /* the handshake may have been faster */
             refused(conn, &note.body.refuse);
         }
+    } else if (note.which_body == wire_Note_goodbye_tag) {
+        said_goodbye(conn, &note.body.goodbye);
     } else if (conn->punch != NULL && note.which_body == wire_Note_candidates_tag &&
                conn->policy != EYELET_RELAY_ONLY) {
         for (pb_size_t i = 0; i < note.body.candidates.candidates_count; i++) {

@@ -58,6 +58,7 @@ struct eyelet_conn {
     bool bare;
     bool probe; /* only messages, which the callee's library sends back by itself */
     bool was_open;
+    bool shown; /* an incoming one: the application has heard of it, and could have refused */
     enum eyelet_policy policy;
     wire_Outcome reported; /* the last HOLEPUNCHING_COMPLETE */
     void *context;
@@ -185,6 +186,8 @@ void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *
 void calls_resumed(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Resumed *msg);
 /* Asks the mediator to introduce both members to each other again. */
 void calls_resume(struct eyelet_conn *conn);
+/* Tells the other side of a relayed connection that it has ended. */
+void calls_goodbye(struct eyelet_conn *conn, uint64_t code, const char *text);
 /* Tells the other side that this dial is given up. */
 void calls_give_up(struct eyelet_conn *conn);
 /* This side needs the dial no longer. */

@@ -48,6 +48,8 @@ static bool from_conn(struct eyelet_conn *conn, eyelet_event *event)
     }
     if (take(conn, CONN_NEWS_INCOMING)) {
         event->kind = EYELET_EVENT_INCOMING;
+        conn->shown = true;
+        endpoint_wake(conn->ep); /* now its first flight may go */
     } else if (take(conn, CONN_NEWS_PATH)) {
         event->kind = EYELET_EVENT_PATH;
     } else if (take(conn, CONN_NEWS_CONNECTED)) {
@@ -177,6 +179,10 @@ int eyelet_accept(eyelet_endpoint *ep, int timeout_ms, eyelet_conn **out)
             if (!c->incoming || conn_is_echo(c) ||
                 !(c->news & (CONN_NEWS_INCOMING | CONN_NEWS_CLOSED))) {
                 continue;
+            }
+            if (!c->shown) {
+                c->shown = true;
+                endpoint_wake(ep);
             }
             if (c->was_open) {
                 (void)take(c, CONN_NEWS_INCOMING | CONN_NEWS_CONNECTED | CONN_NEWS_PATH);

@@ -20,55 +20,6 @@
 #define MAX_FRAME_BYTES   (WIRE_RELAY_TAG_BYTES + RELAY_MAX_DATAGRAM_BYTES)
 #define QUEUE_LIMIT_BYTES (4 * QUEUED_IN_TLS)
 
-/* ---- what waits for the TLS connection ---- */
-
-/* A ring of sizes and datagrams, tag included. */
-struct relay_queue {
-    size_t first, used; /* bytes */
-    uint8_t bytes[RELAY_QUEUE_BYTES];
-};
-
-static void ring_write(struct relay_queue *q, const void *from, size_t bytes)
-{
-    size_t at = (q->first + q->used) % sizeof q->bytes;
-    size_t part = bytes < sizeof q->bytes - at ? bytes : sizeof q->bytes - at;
-    memcpy(q->bytes + at, from, part);
-    memcpy(q->bytes, (const uint8_t *)from + part, bytes - part);
-    q->used += bytes;
-}
-
-static void ring_read(struct relay_queue *q, void *to, size_t bytes)
-{
-    size_t part = bytes < sizeof q->bytes - q->first ? bytes : sizeof q->bytes - q->first;
-    memcpy(to, q->bytes + q->first, part);
-    memcpy((uint8_t *)to + part, q->bytes, bytes - part);
-    q->first = (q->first + bytes) % sizeof q->bytes;
-    q->used -= bytes;
-}
-
-static size_t queue_take(struct relay_queue *q, uint8_t frame[static MAX_FRAME_BYTES])
-{
-    uint16_t size = 0;
-    if (q->used > 0) {
-        ring_read(q, &size, sizeof size);
-        ring_read(q, frame, size);
-    }
-    return size;
-}
-
-/* The newest datagrams are worth more than the oldest: those were given up by their link. */
-static void queue_put(struct relay_queue *q, const uint8_t *tag, const uint8_t *bytes, size_t size)
-{
-    uint8_t dropped[MAX_FRAME_BYTES];
-    uint16_t total = (uint16_t)(WIRE_RELAY_TAG_BYTES + size);
-    while (sizeof q->bytes - q->used < sizeof total + total) {
-        (void)queue_take(q, dropped);
-    }
-    ring_write(q, &total, sizeof total);
-    ring_write(q, tag, WIRE_RELAY_TAG_BYTES);
-    ring_write(q, bytes, size);
-}
-
 /* ---- the TLS connection ---- */
 
 static void close_channel(struct eyelet_endpoint *ep)
@@ -79,22 +30,23 @@ static void close_channel(struct eyelet_endpoint *ep)
         channel_free(r->channel);
         r->channel = NULL;
     }
-    free(r->queue);
-    r->queue = NULL;
+    backlog_clear(&r->backlog);
+    r->is_ours = false;
     r->deadline_us = UINT64_MAX;
 }
 
 static bool is_open(const struct relay_client *r)
 {
-    return r->channel != NULL && r->queue != NULL && channel_is_open(r->channel);
+    return r->is_ours && channel_is_open(r->channel);
 }
 
 static void pump(struct eyelet_endpoint *ep)
 {
     struct relay_client *r = &ep->relay;
     uint8_t frame[MAX_FRAME_BYTES];
-    while (is_open(r) && r->queue->used > 0 && channel_queued_bytes(r->channel) < QUEUED_IN_TLS) {
-        size_t size = queue_take(r->queue, frame);
+    while (is_open(r) && !backlog_is_empty(&r->backlog) &&
+           channel_queued_bytes(r->channel) < QUEUED_IN_TLS) {
+        size_t size = backlog_take(&r->backlog, frame, sizeof frame);
         if (channel_send(r->channel, frame, size) != CHANNEL_OK) {
             break;
         }
@@ -220,11 +172,11 @@ static bool opened(struct eyelet_endpoint *ep, uint64_t now_us)
         !identity_equal(channel_peer(r->channel), channel_peer(ep->session.channel))) {
         return false;
     }
-    r->queue = calloc(1, sizeof *r->queue);
+    r->is_ours = true;
     r->deadline_us = UINT64_MAX;
     r->retry_gap_us = FIRST_RETRY_US;
     conns_relay_changed(ep, now_us);
-    return r->queue != NULL;
+    return true;
 }
 
 /* ---- tags ---- */
@@ -254,7 +206,7 @@ void relay_ready(struct eyelet_endpoint *ep, uint64_t now_us)
         fail(ep, now_us);
         return;
     }
-    if (r->queue == NULL && channel_is_open(r->channel) && !opened(ep, now_us)) {
+    if (!r->is_ours && channel_is_open(r->channel) && !opened(ep, now_us)) {
         fail(ep, now_us);
         return;
     }
@@ -339,9 +291,21 @@ static int send_udp(struct eyelet_conn *conn, const uint8_t *bytes, size_t size,
     return udp_send(s, to, 0, ep->relay_tx, used, segment + WIRE_RELAY_TAG_BYTES);
 }
 
-int relay_send(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size_t segment)
+static void send_tls(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size_t segment)
 {
     struct eyelet_endpoint *ep = conn->ep;
+    uint8_t frame[MAX_FRAME_BYTES];
+    memcpy(frame, conn->relay_tag, WIRE_RELAY_TAG_BYTES);
+    for (size_t at = 0; at < size; at += segment) {
+        size_t part = size - at < segment ? size - at : segment;
+        memcpy(frame + WIRE_RELAY_TAG_BYTES, bytes + at, part);
+        (void)backlog_put(&ep->relay.backlog, frame, WIRE_RELAY_TAG_BYTES + part);
+    }
+    pump(ep);
+}
+
+int relay_send(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size_t segment)
+{
     segment = segment == 0 || segment > size ? size : segment;
     if (segment > RELAY_MAX_DATAGRAM_BYTES) {
         return EMSGSIZE;
@@ -350,11 +314,7 @@ int relay_send(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size
     case RELAY_UDP:
         return send_udp(conn, bytes, size, segment);
     case RELAY_TLS:
-        for (size_t at = 0; at < size; at += segment) {
-            queue_put(ep->relay.queue, conn->relay_tag, bytes + at,
-                      size - at < segment ? size - at : segment);
-        }
-        pump(ep);
+        send_tls(conn, bytes, size, segment);
         return 0;
     case RELAY_NONE:
         break;

@@ -5,22 +5,22 @@
 #ifndef PEER_RELAY_H
 #define PEER_RELAY_H
 
+#include "rendezvous/backlog.h"
 #include "rendezvous/channel.h"
 #include "rendezvous/wire.h"
 
-#define RELAY_MAX_DATAGRAM_BYTES 1252         /* without its tag */
-#define RELAY_QUEUE_BYTES        (256u << 10) /* for the TLS connection; the oldest go first */
+#define RELAY_MAX_DATAGRAM_BYTES 1252 /* without its tag */
 
 struct eyelet_endpoint;
 struct eyelet_conn;
-struct relay_queue;
 
 /* The endpoint's second TLS connection to the mediator. */
 struct relay_client {
-    struct channel *channel;   /* owned; NULL: none */
-    struct relay_queue *queue; /* owned; NULL until the channel is open */
-    bool wanted;               /* UDP does not reach the mediator */
-    uint64_t retry_us;         /* UINT64_MAX: no try is due */
+    struct channel *channel; /* owned; NULL: none */
+    struct backlog backlog;  /* what waits for it */
+    bool is_ours;            /* open, and to the mediator of the session */
+    bool wanted;             /* UDP does not reach the mediator */
+    uint64_t retry_us;       /* UINT64_MAX: no try is due */
     uint64_t retry_gap_us, deadline_us;
     unsigned seen; /* what relay_follow saw the last time */
 };

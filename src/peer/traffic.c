@@ -333,9 +333,19 @@ void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us)
     ep->unsent = (struct unsent){0};
 }
 
+/* The callee's first flight completes the handshake at the caller: whoever is to be refused must not
+ * get it. */
+static bool may_be_refused(const struct eyelet_conn *conn)
+{
+    return conn->incoming && !conn->shown && !conn->probe;
+}
+
 static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct eyelet_endpoint *ep = conn->ep;
+    if (may_be_refused(conn)) {
+        return;
+    }
     bool up = conn->punch != NULL && punch_has_route(conn->punch, now_us);
     if (up != conn->path_up) {
         conn->path_up = up;
@@ -376,6 +386,9 @@ void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, con
     size_t bytes = link_output(conn->link, now_us, packet, sizeof packet, &segment);
     for (int copy = 0; bytes > 0 && copy < GOODBYE_COPIES; copy++) {
         (void)send_batch(conn, now_us, packet, bytes, segment);
+    }
+    if (conn->relay_open && !conn->has_path) {
+        calls_goodbye(conn, code, text);
     }
 }
 

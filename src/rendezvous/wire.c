@@ -86,6 +86,8 @@ static void tidy_note(wire_Note *msg)
         tidy_profile(&msg->body.samples.has_profile, &msg->body.samples.profile);
     } else if (msg->which_body == wire_Note_refuse_tag) {
         wire_text_clean(msg->body.refuse.text);
+    } else if (msg->which_body == wire_Note_goodbye_tag) {
+        wire_text_clean(msg->body.goodbye.text);
     } else if (msg->which_body == wire_Note_candidates_tag) {
         tidy_coordinates(&present, &msg->body.candidates, false);
     }

@@ -258,6 +258,8 @@ const char *wire_rule_note(const wire_Note *msg)
     case wire_Note_punch_again_tag:
         RULE(msg->body.punch_again, "punch_again is not true");
         return NULL;
+    case wire_Note_goodbye_tag:
+        return text_rules(msg->body.goodbye.text);
     case wire_Note_candidates_tag:
         return coordinates_rules(true, &msg->body.candidates);
     default:

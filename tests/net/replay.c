@@ -31,7 +31,7 @@ struct replayer {
     struct channel *channel;
     int udp;
     struct stun_addr own;
-    bool registered;
+    bool registered, refused;
     unsigned datagrams, notes;
 };
 
@@ -52,8 +52,10 @@ static void take_frame(struct replayer *r, const uint8_t *frame, size_t size)
         r->registered = true;
     else if (message.which_body == wire_FromMediator_dial_note_tag)
         r->notes++;
-    else if (message.which_body == wire_FromMediator_error_tag)
+    else if (message.which_body == wire_FromMediator_error_tag) {
+        r->refused = true; /* and the mediator may end the session for it */
         fprintf(stderr, "eyelet-replay: the mediator says: %s\n", message.body.error.text);
+    }
 }
 
 /* Until registered (if asked for) or the time is over. */
@@ -69,14 +71,14 @@ static bool run(struct replayer *r, uint64_t ms, bool until_registered)
         while (recv(r->udp, packet, sizeof(packet), MSG_DONTWAIT) > 0)
             r->datagrams++;
         if (channel_process(r->channel) < 0)
-            return false;
+            return r->refused;
         const uint8_t *frame;
         size_t size;
         int got;
         while ((got = channel_receive(r->channel, &frame, &size)) == 1)
             take_frame(r, frame, size);
         if (got < 0)
-            return false;
+            return r->refused;
     }
     return true;
 }

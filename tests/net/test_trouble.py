@@ -112,7 +112,7 @@ def test_udp_blocked(programs):
         caller, callee = net.peer("a"), net.peer("b")
         listen = callee.start("listen", "--allow", caller.id, "--exec", "cat")
         listen.wait_event("registered", 20)
-        call = caller.start("connect", callee.id, flags=("--json", "-v", "--timeout", "8"))
+        call = caller.start("connect", callee.id, flags=("--json", "-v", "--direct-only", "--timeout", "8"))
         code = call.wait(40)
         assert "link down" in call.err(), call.err()
         assert code == 6, f"exit code {code}"

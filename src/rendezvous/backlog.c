@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "mediator/backlog.h"
+#include "rendezvous/backlog.h"
 
 #include <stdlib.h>
 #include <string.h>

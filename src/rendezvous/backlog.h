@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Datagrams that wait for a connection slower than they come. A full one drops its oldest: what is
  * late is worth least, and the sender's congestion control must see the loss soon. Pure. */
-#ifndef MEDIATOR_BACKLOG_H
-#define MEDIATOR_BACKLOG_H
+#ifndef RENDEZVOUS_BACKLOG_H
+#define RENDEZVOUS_BACKLOG_H
 
 #include <stdbool.h>
 #include <stddef.h>
