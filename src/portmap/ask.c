@@ -251,7 +251,9 @@ enum lease_result ask_map(const struct patience *p, struct lease *l, unsigned in
         if (l->unanswered != PORTMAP_NO_PROTOCOL && t.answered) {
             ask_unmap(p, l, l->unanswered);
         }
-        l->unanswered = PORTMAP_NO_PROTOCOL;
+        if (!patience_is_stopped(p)) {
+            l->unanswered = PORTMAP_NO_PROTOCOL;
+        }
     }
     return result;
 }

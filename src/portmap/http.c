@@ -119,11 +119,11 @@ static int open_stream(const struct gateway *gateway, uint16_t port)
     return fd;
 }
 
-static bool send_all(const struct patience *p, int fd, const char *request)
+static bool send_all(struct patience *p, int fd, const char *request)
 {
     size_t left = strlen(request);
     while (left > 0) {
-        if (patience_wait(p, fd, POLLOUT, 0) != PATIENCE_READY) {
+        if (patience_finish(p, fd, POLLOUT) != PATIENCE_READY) {
             return false;
         }
         ssize_t sent = send(fd, request, left, MSG_NOSIGNAL);
@@ -138,12 +138,12 @@ static bool send_all(const struct patience *p, int fd, const char *request)
     return true;
 }
 
-static bool receive_all(const struct patience *p, int fd, char *bytes, struct http_answer *out)
+static bool receive_all(struct patience *p, int fd, char *bytes, struct http_answer *out)
 {
     size_t length = 0;
     enum http_progress progress = HTTP_MORE;
     while (progress == HTTP_MORE && length < HTTP_ANSWER_BYTES) {
-        if (patience_wait(p, fd, POLLIN, 0) != PATIENCE_READY) {
+        if (patience_finish(p, fd, POLLIN) != PATIENCE_READY) {
             return false;
         }
         ssize_t got = recv(fd, bytes + length, HTTP_ANSWER_BYTES - length, 0);
@@ -234,12 +234,13 @@ bool http_parse_url(const char *url, size_t url_bytes, const struct stun_addr *h
 bool http_exchange(const struct patience *p, const struct gateway *gateway, uint16_t port,
                    const char *request, char *bytes, struct http_answer *out)
 {
+    struct patience own = *p;
     *out = (struct http_answer){0};
     int fd = open_stream(gateway, port);
     if (fd < 0) {
         return false;
     }
-    bool done = send_all(p, fd, request) && receive_all(p, fd, bytes, out);
+    bool done = send_all(&own, fd, request) && receive_all(&own, fd, bytes, out);
     close(fd);
     return done;
 }

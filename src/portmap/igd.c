@@ -17,6 +17,7 @@ enum {
     SEARCH_MS = 2000, /* answers come within the second of MX */
     SEARCH_AGAIN_MS = 700,
     EXCHANGE_MS = 1500,
+    GRACE_MS = 600,
     DESCRIPTIONS_AT_MOST = 3,
     PORTS_TO_TRY = 4,
     REQUEST_BYTES = 2048,
@@ -174,8 +175,15 @@ static int add(const struct patience *p, struct lease *l, uint32_t lifetime_s)
 {
     char value[64];
     const uint8_t *ip = l->gateway.local.ip;
+    if (patience_is_stopped(p)) {
+        return -1;
+    }
+    /* A router may well execute the removal that follows before a command whose answer was not
+     * waited for. */
+    struct patience to_the_end = *p;
+    to_the_end.grace_ms = GRACE_MS;
     l->unanswered = PORTMAP_UPNP;
-    int error = command(p, l, "AddPortMapping", NULL, value,
+    int error = command(&to_the_end, l, "AddPortMapping", NULL, value,
                         "<NewRemoteHost></NewRemoteHost>"
                         "<NewExternalPort>%u</NewExternalPort>"
                         "<NewProtocol>UDP</NewProtocol>"
@@ -255,10 +263,13 @@ enum lease_result igd_map(const struct patience *p, struct lease *l, int search_
         l->external.port = l->wanted_port;
         return LEASE_MADE;
     }
+    if (patience_is_stopped(p)) {
+        return LEASE_STOPPED;
+    }
     if (error < 0) {
         lease_blame(l, "UPnP: the router stopped answering");
         igd_unmap(&within, l);
-        l->unanswered = PORTMAP_NO_PROTOCOL;
+        l->unanswered = patience_is_stopped(p) ? PORTMAP_UPNP : PORTMAP_NO_PROTOCOL;
     } else {
         lease_blame(l, "UPnP: error %d%s", error, error_text(error));
     }

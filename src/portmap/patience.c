@@ -15,7 +15,8 @@ struct patience patience_within(const struct patience *p, unsigned int ms)
 {
     uint64_t end = patience_now_us() + (uint64_t)ms * 1000;
     return (struct patience){.deadline_us = end < p->deadline_us ? end : p->deadline_us,
-                             .stop_fd = p->stop_fd};
+                             .stop_fd = p->stop_fd,
+                             .grace_ms = p->grace_ms};
 }
 
 enum patience_end patience_wait(const struct patience *p, int fd, short events, uint64_t sooner_us)
@@ -40,4 +41,21 @@ enum patience_end patience_wait(const struct patience *p, int fd, short events, 
             return PATIENCE_OVER;
         }
     }
+}
+
+enum patience_end patience_finish(struct patience *p, int fd, short events)
+{
+    enum patience_end end = patience_wait(p, fd, events, 0);
+    if (end == PATIENCE_STOPPED && p->grace_ms > 0) {
+        *p = patience_within(p, p->grace_ms);
+        p->stop_fd = -1;
+        end = patience_wait(p, fd, events, 0);
+    }
+    return end;
+}
+
+bool patience_is_stopped(const struct patience *p)
+{
+    struct pollfd fd = {.fd = p->stop_fd, .events = POLLIN};
+    return poll(&fd, 1, 0) > 0;
 }

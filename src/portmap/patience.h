@@ -9,6 +9,8 @@
 struct patience {
     uint64_t deadline_us; /* on the clock of patience_now_us */
     int stop_fd;          /* readable: give up at once; -1: nobody can */
+    /* Not quite at once: so long what has begun may still take (patience_finish). */
+    unsigned int grace_ms;
 };
 
 enum patience_end { PATIENCE_READY, PATIENCE_OVER, PATIENCE_STOPPED };
@@ -22,5 +24,11 @@ struct patience patience_within(const struct patience *p, unsigned int ms);
 /* Until fd (-1: none) has one of the poll `events`. Never waits after `sooner_us` either (0: no
  * such). */
 enum patience_end patience_wait(const struct patience *p, int fd, short events, uint64_t sooner_us);
+
+/* The same for a step of what must not be left half done: where it is told to give up, it goes on
+ * for the grace, without being told again. */
+enum patience_end patience_finish(struct patience *p, int fd, short events);
+
+bool patience_is_stopped(const struct patience *p);
 
 #endif

@@ -21,7 +21,7 @@ enum {
     CHECK_S = 60,
     CHECK_UPNP_S = 600, /* two TCP connections each time, and many a router's UPnP is feeble */
     TRY_MS = 4900,
-    GIVE_BACK_MS = 1500,
+    GIVE_BACK_MS = 1200,
     MOVES_APART_MS = 2000,
     GAP_AFTER_LOSS_S = 5,
     FIRST_GAP_S = 60,
@@ -146,7 +146,7 @@ static void begin_lease(struct portmap *pm, const struct gateway *gateway, uint1
     random_bytes(l->nonce, sizeof l->nonce);
 }
 
-/* Removes what the router gave or may have given. */
+/* Removes what the router gave or may have given; told to stop, leaves it to the last call. */
 static void give_back(const struct patience *p, struct lease *l)
 {
     enum portmap_protocol held = l->protocol != PORTMAP_NO_PROTOCOL ? l->protocol : l->unanswered;
@@ -155,7 +155,9 @@ static void give_back(const struct patience *p, struct lease *l)
     } else if (held != PORTMAP_NO_PROTOCOL) {
         ask_unmap(p, l, held);
     }
-    l->protocol = l->unanswered = PORTMAP_NO_PROTOCOL;
+    if (!patience_is_stopped(p)) {
+        l->protocol = l->unanswered = PORTMAP_NO_PROTOCOL;
+    }
 }
 
 /* A mapping from a router that has given none. */
@@ -192,12 +194,6 @@ static enum lease_result renew(const struct patience *p, struct lease *l, bool l
     return result;
 }
 
-static bool stopped(const struct portmap *pm)
-{
-    struct pollfd fd = {.fd = pm->stop_fd, .events = POLLIN};
-    return poll(&fd, 1, 0) > 0;
-}
-
 static uint32_t next_gap(struct portmap *pm, uint32_t first_s)
 {
     uint32_t gap_s = pm->gap_s == 0 ? first_s : pm->gap_s;
@@ -220,9 +216,9 @@ static bool still_holds(struct portmap *pm, const struct patience *p, const stru
     pm->generation++;
     if (same_way) {
         give_back(p, l);
+    } else { /* a router that is out of reach keeps it until its end */
+        l->protocol = PORTMAP_NO_PROTOCOL;
     }
-    l->protocol = PORTMAP_NO_PROTOCOL; /* a router that cannot be reached any more keeps it until
-                                          its end */
     return false;
 }
 
@@ -255,7 +251,7 @@ static uint32_t attempt(struct portmap *pm, bool moved, bool half_life)
         pm->generation +=
             result == LEASE_MADE && (l->forgot || !stun_addr_equal(&before, &l->external));
     }
-    if (result != LEASE_MADE && !stopped(pm)) {
+    if (result != LEASE_MADE && !patience_is_stopped(&p)) {
         pm->generation += l->protocol != PORTMAP_NO_PROTOCOL;
         begin_lease(pm, &gateway, internal_port);
         result = obtain(pm, &p);
@@ -266,7 +262,7 @@ static uint32_t attempt(struct portmap *pm, bool moved, bool half_life)
         publish_lease(pm);
         return 0;
     }
-    if (!stopped(pm)) {
+    if (!patience_is_stopped(&p)) {
         char none[PORTMAP_REASON_BYTES], text[LEASE_IP_TEXT_BYTES];
         snprintf(none, sizeof none, "the router %s speaks neither PCP nor NAT-PMP nor UPnP",
                  lease_ip_text(&gateway.router, text));

@@ -145,6 +145,8 @@ def serve(client, request, lie):
         say(action)
         if lie == "silent":
             time.sleep(60)
+        if lie == "slow" and action == "AddPortMapping":
+            time.sleep(0.5)
         if action == "GetExternalIPAddress":
             address = {"loopback": "127.0.0.1", "words": "\x1b[31mevil", "empty": ""}.get(lie, "11.0.113.10")
             client.sendall(soap(action, f"<NewExternalIPAddress>{address}</NewExternalIPAddress>"))

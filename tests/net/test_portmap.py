@@ -281,6 +281,22 @@ def test_stop_in_the_middle(programs):
                 run = start(net, "-m", str(ms), *flags)
                 assert run.wait(10) == 0 and int(lines(run, "stopped")[0].split()[1]) < 2000, run.out()
                 assert not router.mappings(), (ms, router.mappings())
+        runs = [start(net, "-c", "1", "-P", protocol, "-m", str(ms))  # while it is renewed
+                for protocol in ("pcp", "upnp") for ms in range(2000, 2080, 20)]
+        for run in runs:
+            assert run.wait(10) == 0, run.out()
+        assert not router.mappings(), router.mappings()
+
+
+def test_stop_while_the_router_is_at_it(programs):
+    """A mapping whose making was not waited for is removed all the same."""
+    with programs.net() as net:
+        crooked(net, "nat_a", "ssdp", "http://192.168.11.1:8080/d.xml")
+        page = crooked(net, "nat_a", "http", "8080", "slow")
+        run = start(net, "-P", "upnp")
+        net.wait_until(lambda: b"AddPortMapping" in page.out(), 5, "the mapping is asked for")
+        stop(run)
+        assert not lines(run, "state") and b"DeletePortMapping" in page.out(), (run.out(), page.out())
 
 
 def test_silent_router(programs):
