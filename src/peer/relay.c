@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "peer/endpoint.h"
+#include "peer/warm.h"
 
 #define CONNECT_US        5000000u
 #define FIRST_RETRY_US    200000u
@@ -38,6 +39,11 @@ static void close_channel(struct eyelet_endpoint *ep)
 static bool is_open(const struct relay_client *r)
 {
     return r->is_ours && channel_is_open(r->channel);
+}
+
+bool relay_is_open(const struct eyelet_endpoint *ep)
+{
+    return is_open(&ep->relay);
 }
 
 static void pump(struct eyelet_endpoint *ep)
@@ -116,7 +122,7 @@ void relay_follow(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct relay_client *r = &ep->relay;
     const struct session *s = &ep->session;
-    unsigned up = s->state == SESSION_UP && s->announced;
+    unsigned up = s->state == SESSION_UP && (s->announced || s->survey_late);
     unsigned v4 = session_is_attested(ep, STUN_IPV4), v6 = session_is_attested(ep, STUN_IPV6);
     unsigned seen = 1u | up << 1 | v4 << 2 | v6 << 3 | (unsigned)(s->state == SESSION_UP) << 4;
     if (seen == r->seen) {
@@ -176,6 +182,7 @@ static bool opened(struct eyelet_endpoint *ep, uint64_t now_us)
     r->deadline_us = UINT64_MAX;
     r->retry_gap_us = FIRST_RETRY_US;
     conns_relay_changed(ep, now_us);
+    warm_handle_timeout(ep, now_us); /* who waits for UDP in vain need not wait longer */
     return true;
 }
 

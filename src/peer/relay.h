@@ -37,6 +37,8 @@ void relay_ready(struct eyelet_endpoint *ep, uint64_t now_us);
 void relay_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us);
 uint64_t relay_next_timeout(const struct eyelet_endpoint *ep);
 
+/* The TLS connection is there. */
+bool relay_is_open(const struct eyelet_endpoint *ep);
 /* How a connection's packets would be relayed now, and to where. */
 enum relay_way relay_way(const struct eyelet_conn *conn);
 struct stun_addr relay_address(const struct eyelet_conn *conn);
