@@ -93,29 +93,15 @@ static void bounce_io_forward(struct bounce_io *io, const struct relay_run *run,
     burst_out_add(io->out, &way, bytes, route->size, run->datagram_bytes);
 }
 
-/* From here to where the tag changes. */
-static size_t bounce_io_run_bytes(const uint8_t *bytes, size_t size, size_t datagram_bytes)
-{
-    size_t end = datagram_bytes < size ? datagram_bytes : size;
-
-    while (size - end >= WIRE_RELAY_TAG_BYTES &&
-           memcmp(bytes + end, bytes, WIRE_RELAY_TAG_BYTES) == 0)
-        end += size - end < datagram_bytes ? size - end : datagram_bytes;
-    return end;
-}
-
 static size_t bounce_io_run(struct bounce_io *io, size_t socket,
                             const struct burst_in_arrival *arrival, size_t at, uint64_t now_us)
 {
     uint8_t *bytes = arrival->bytes + at;
-    struct relay_run run = {
-        .bytes = bytes,
-        .size = bounce_io_run_bytes(bytes, arrival->size - at, arrival->datagram_bytes),
-        .from = &arrival->from,
-    };
+    struct relay_run run;
     struct relay_route route;
 
-    run.datagram_bytes = run.size < arrival->datagram_bytes ? run.size : arrival->datagram_bytes;
+    relay_cut(bytes, arrival->size - at, arrival->datagram_bytes, &run);
+    run.from = &arrival->from;
     switch (relay_route(io->owner.relay, &run, now_us, &route)) {
     case RELAY_TO_ADDRESS:
         bounce_io_forward(io, &run, &route, bytes, false);

@@ -233,7 +233,7 @@ void relay_close(struct relay *relay, struct relay_pair *pair)
     free(pair);
 }
 
-void relay_tag(const struct relay_pair *pair, int side, uint8_t tag[static WIRE_RELAY_TAG_BYTES])
+void relay_tag(const struct relay_pair *pair, unsigned side, uint8_t tag[static WIRE_RELAY_TAG_BYTES])
 {
     memcpy(tag, &pair->tag[side], WIRE_RELAY_TAG_BYTES);
 }
@@ -251,6 +251,17 @@ const struct relay_counters *relay_counters(const struct relay *relay)
 size_t relay_count(const struct relay *relay)
 {
     return relay->pairs;
+}
+
+void relay_cut(const uint8_t *bytes, size_t size, size_t datagram_bytes, struct relay_run *out)
+{
+    size_t end = datagram_bytes < size ? datagram_bytes : size;
+
+    *out = (struct relay_run){.bytes = bytes, .datagram_bytes = end};
+    while (size - end >= WIRE_RELAY_TAG_BYTES &&
+           memcmp(bytes + end, bytes, WIRE_RELAY_TAG_BYTES) == 0)
+        end += size - end < datagram_bytes ? size - end : datagram_bytes;
+    out->size = end;
 }
 
 enum relay_verdict relay_route(struct relay *relay, const struct relay_run *run, uint64_t now_us,

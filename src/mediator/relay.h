@@ -51,7 +51,7 @@ struct relay_pair *relay_open(struct relay *relay, struct relay_member *first,
                               struct relay_member *second, uint64_t now_us, const char **refusal);
 void relay_close(struct relay *relay, struct relay_pair *pair); /* NULL is fine */
 /* The tag of the first (0) or second (1) member. */
-void relay_tag(const struct relay_pair *pair, int side, uint8_t tag[static WIRE_RELAY_TAG_BYTES]);
+void relay_tag(const struct relay_pair *pair, unsigned side, uint8_t tag[static WIRE_RELAY_TAG_BYTES]);
 /* When the pair last carried something, or was opened. */
 uint64_t relay_used_us(const struct relay_pair *pair);
 const struct relay_counters *relay_counters(const struct relay *relay);
@@ -72,6 +72,10 @@ struct relay_run {
     const struct stun_addr *from; /* NULL: it came by the TLS connection of `by` */
     const struct relay_member *by;
 };
+
+/* The first run of what has arrived, up to where the tag changes: bytes, size and datagram_bytes.
+ * The first datagram is longer than a tag. */
+void relay_cut(const uint8_t *bytes, size_t size, size_t datagram_bytes, struct relay_run *out);
 
 struct relay_route {
     uint8_t tag[WIRE_RELAY_TAG_BYTES]; /* to put in place of the sender's */

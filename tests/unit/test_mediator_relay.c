@@ -123,6 +123,25 @@ static void test_sizes(void **state)
     assert_int_equal(world->route.size, 300 + TAG + 1);
 }
 
+static void test_runs_end_where_the_tag_changes(void **state)
+{
+    struct world *world = *state;
+    struct relay_run run;
+
+    for (size_t at = 0; at < 500; at += 100)
+        memcpy(world->bytes + at, world->tag[at >= 300], TAG);
+    relay_cut(world->bytes, 450, 100, &run);
+    assert_int_equal(run.size, 300);
+    assert_int_equal(run.datagram_bytes, 100);
+    relay_cut(world->bytes + 300, 150, 100, &run);
+    assert_int_equal(run.size, 150);
+    relay_cut(world->bytes + 300, 100 + TAG - 1, 100, &run); /* what is left has no tag */
+    assert_int_equal(run.size, 100);
+    relay_cut(world->bytes, 60, 100, &run);
+    assert_int_equal(run.size, 60);
+    assert_int_equal(run.datagram_bytes, 60);
+}
+
 static void test_other_sources_get_a_hint_now_and_then(void **state)
 {
     struct world *world = *state;
@@ -306,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_each_side_reaches_the_other),
         TEST(test_sizes),
+        TEST(test_runs_end_where_the_tag_changes),
         TEST(test_other_sources_get_a_hint_now_and_then),
         TEST(test_goes_to_where_something_came_from_last),
         TEST(test_a_stream_takes_everything),
