@@ -23,7 +23,7 @@ struct world {
     uint64_t now_us;
 };
 
-static void attest(struct world *world, int side, const struct stun_addr *addr, uint8_t socket)
+static void attest(struct world *world, unsigned side, const struct stun_addr *addr, uint8_t socket)
 {
     struct attested *attested = &world->attested[side];
     struct attested_address from = {.addr = *addr, .socket = socket};
@@ -39,7 +39,7 @@ static void open_pair(struct world *world)
         relay_open(world->relay, &world->member[0], &world->member[1], world->now_us, &refusal);
     assert_non_null(world->pair);
     assert_null(refusal);
-    for (int side = 0; side < 2; side++)
+    for (unsigned side = 0; side < 2; side++)
         relay_tag(world->pair, side, world->tag[side]);
 }
 
@@ -47,7 +47,7 @@ static void make(struct world *world, struct relay_limits limits)
 {
     relay_free(world->relay);
     *world = (struct world){.relay = relay_new(&limits), .now_us = 1000 * SECOND};
-    for (int side = 0; side < 2; side++) {
+    for (unsigned side = 0; side < 2; side++) {
         world->member[side].attested = &world->attested[side];
         world->addr[side] = stun_addr_v4(192, 0, 2, (uint8_t)(1 + side), 1000);
         attest(world, side, &world->addr[side], (uint8_t)(2 + side));
@@ -75,7 +75,7 @@ static int tear_down(void **state)
 }
 
 /* From a side's own address, with its own tag. */
-static enum relay_verdict send_run(struct world *world, int side, size_t size,
+static enum relay_verdict send_run(struct world *world, unsigned side, size_t size,
                                    size_t datagram_bytes)
 {
     struct relay_run run = {.bytes = world->bytes,
@@ -87,7 +87,7 @@ static enum relay_verdict send_run(struct world *world, int side, size_t size,
     return relay_route(world->relay, &run, world->now_us, &world->route);
 }
 
-static enum relay_verdict send_one(struct world *world, int side, size_t size)
+static enum relay_verdict send_one(struct world *world, unsigned side, size_t size)
 {
     return send_run(world, side, size, size);
 }
@@ -97,7 +97,7 @@ static void test_each_side_reaches_the_other(void **state)
     struct world *world = *state;
 
     assert_int_equal(world->tag[0][0], WIRE_RELAY_TAG_FIRST);
-    for (int side = 0; side < 2; side++) {
+    for (unsigned side = 0; side < 2; side++) {
         assert_int_equal(send_one(world, side, 100), RELAY_TO_ADDRESS);
         assert_true(stun_addr_equal(&world->route.to->addr, &world->addr[!side]));
         assert_int_equal(world->route.to->socket, 2 + !side);
@@ -281,7 +281,7 @@ static size_t passed_in_10_s(struct world *world)
 
     for (uint64_t end_us = world->now_us + 10 * SECOND; world->now_us < end_us;
          world->now_us += 1000)
-        for (int side = 0; side < 2; side++)
+        for (unsigned side = 0; side < 2; side++)
             if (send_run(world, side, 40 * 1000, 1000) == RELAY_TO_ADDRESS) {
                 assert_int_equal(world->route.size % 1000, 0);
                 passed += world->route.size;
