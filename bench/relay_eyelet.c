@@ -74,17 +74,18 @@ static const char *eyelet_tag(struct client *client, uint8_t tag[static RELAY_WA
 
 const char *relay_way_eyelet(struct relay_way *way, const struct relay_way_addresses *at)
 {
-    struct client *clients = calloc(2, sizeof *clients); /* end with the process */
-    struct client *caller = &clients[0], *callee = &clients[1];
+    struct client *peers = calloc(2, sizeof *peers);
+    struct client *caller = &peers[0], *callee = &peers[1];
     const char *why;
 
-    if (clients == NULL)
+    if (peers == NULL)
         return "no memory";
     *way = (struct relay_way){
         .send_fd = relay_way_socket(at->own, 0, at->server, RELAY_EYELET_BOUNCE),
         .receive_fd = relay_way_socket(at->peer, 0, at->server, RELAY_EYELET_BOUNCE),
         .sent_bytes = RELAY_WAY_HEADER_BYTES,
         .arrived_bytes = RELAY_WAY_HEADER_BYTES,
+        .peers = peers,
     };
     if (way->send_fd < 0 || way->receive_fd < 0)
         return "no socket";
@@ -99,4 +100,12 @@ const char *relay_way_eyelet(struct relay_way *way, const struct relay_way_addre
         return "no dial";
     why = eyelet_tag(caller, way->sent);
     return why != NULL ? why : eyelet_tag(callee, way->arrived);
+}
+
+void relay_way_eyelet_end(struct relay_way *way)
+{
+    for (size_t i = 0; i < 2 && way->peers != NULL; i++)
+        client_free(&way->peers[i]);
+    free(way->peers);
+    way->peers = NULL;
 }

@@ -342,6 +342,7 @@ int main(int argc, char **argv)
     if (why != NULL)
         fprintf(stderr, "eyelet-relay-load: %s: %s\n", load->method, why);
     int status = why == NULL ? load_measure(load) : EXIT_FAILURE;
+    relay_way_eyelet_end(&load->way);
     free(load);
     return status;
 }

@@ -18,6 +18,8 @@ struct relay_way_addresses {
     struct in_addr peer;
 };
 
+struct client; /* mediator_client.h */
+
 struct relay_way {
     int send_fd; /* connected to the relay */
     int receive_fd;
@@ -25,18 +27,20 @@ struct relay_way {
     size_t sent_bytes;
     uint8_t arrived[RELAY_WAY_HEADER_BYTES];
     size_t arrived_bytes;
+    struct client *peers; /* with sessions at eyeletd: two, or NULL */
 };
 
 /* A UDP socket bound to this address, connected if to_port is not 0. -1: errno. */
 int relay_way_socket(struct in_addr own, uint16_t port, struct in_addr to, uint16_t to_port);
 
-/* These return NULL, or what went wrong. What they open lives as long as the process. */
+/* These return NULL, or what went wrong; sockets stay open. */
 
 /* TURN (RFC 8656) without authentication on port 3500: an allocation and a channel to the peer.
  * down: from the peer to the client. */
 const char *relay_way_turn(struct relay_way *way, const struct relay_way_addresses *at, bool down);
 /* eyeletd on its usual ports: two registered sessions, a dial, two attested addresses. */
 const char *relay_way_eyelet(struct relay_way *way, const struct relay_way_addresses *at);
+void relay_way_eyelet_end(struct relay_way *way); /* any kind of way is fine */
 /* eyelet-relay-plain: no header, fixed ports. */
 const char *relay_way_plain(struct relay_way *way, const struct relay_way_addresses *at);
 
