@@ -7,9 +7,9 @@ import time
 from topology import LAN
 
 
-def reboot_nat(net, nat, ports="40000-49999", tcp=False):
-    """The router forgets all connections, and gives out other ports for UDP from now on; with tcp also for TCP, so
-    that no such connection survives. When it was back."""
+def reboot_nat(net, nat, ports="61001-65000", tcp=False):
+    """The router forgets all connections and gives out other ports for UDP from now on, such as no socket has by
+    chance; with tcp also for TCP, so that no such connection survives. When it was back."""
     outer = net.outer(nat)
     for protocol in ("udp", "tcp")[:1 + tcp]:
         net.iptables(outer, "-t", "nat", "-I", "POSTROUTING", "-o", "wan", "-p", protocol, "-j", "MASQUERADE",
