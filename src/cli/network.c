@@ -259,7 +259,9 @@ const char *network_text(const eyelet_nat *nat, enum network_side side, enum net
 
 const char *network_meaning(const eyelet_nat *nat, enum network_field field)
 {
-    if (field == NETWORK_PORT_MAPPING && (is(nat->mapping, "none") || network_is_mapped(nat))) {
+    if (field == NETWORK_PORT_MAPPING &&
+        (is(nat->mapping, "none") || network_is_mapped(nat) ||
+         (nat->behind_provider && is(nat->port_mapping, "none")))) {
         return "";
     }
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {

@@ -30,15 +30,31 @@ static void on_path(struct session *session)
     report_event(session->loop->report, "path", fields);
 }
 
-static void on_connected(struct session *session)
+/* The link's packets may arrive before a check has shown which path it is: then PATH follows. NULL:
+ * not known yet. */
+static const char *kind_now(const struct session *session)
 {
     eyelet_path path;
-    bool has_path = eyelet_conn_path(session->conn, &path) == EYELET_OK;
-    const char *kind = has_path ? path_kind(&path) : "none";
+    if (eyelet_conn_path(session->conn, &path) == EYELET_OK) {
+        return path_kind(&path);
+    }
+    switch (session->loop->settings->policy) {
+    case EYELET_DIRECT_ONLY:
+        return "direct";
+    case EYELET_RELAY_ONLY:
+        return "relay";
+    default:
+        return NULL;
+    }
+}
+
+static void on_connected(struct session *session)
+{
+    const char *kind = kind_now(session);
     session->connected = true;
     report_event(
         session->loop->report, "connected",
-        json_pack("{s:s,s:f,s:s}", "kind", kind, "ms", age_ms(session), "peer", session->peer));
+        json_pack("{s:s?,s:f,s:s}", "kind", kind, "ms", age_ms(session), "peer", session->peer));
     report_story(session->loop->report, "connected to %s after %.1f ms", session->peer,
                  age_ms(session));
 }

@@ -3,6 +3,7 @@
 
 import json
 
+from router import Miniupnpd, public_homes
 from topology import BLOCK, MEDIATOR, Failed
 
 APDF = "address-and-port-dependent"
@@ -132,6 +133,19 @@ def test_port_mapping_is_turned_off(programs):
         net.mediator()
         said = netcheck(net, "--no-port-mapping")
         assert said["nat"]["port_mapping"] == "off" and said["nat"]["mapped_address"] is None, said
+
+
+def test_a_router_that_opens_ports(programs):
+    """Then nobody minds that it is random."""
+    public_homes()
+    with programs.net(nat_a="random") as net:
+        net.mediator()
+        Miniupnpd(net)
+        said = netcheck(net)
+        assert said["nat"]["port_mapping"] in ("UPnP", "NAT-PMP", "PCP"), said
+        assert said["nat"]["mapped_address"].startswith(net.public["a"] + ":"), said
+        expect(said, {"mapping": APDF, "allocation": "other"}, ALL_AT_ONCE)
+        assert not said["verdict"]["advice"], said
 
 
 def test_no_mediator(programs):

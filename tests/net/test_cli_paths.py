@@ -173,7 +173,7 @@ def test_direct_only_where_there_is_one(programs):
         net.mediator()
         call, _ = connect(net, net.peer("a"), net.peer("b"), "--json", "--direct-only")
         assert [path["kind"] for path in call.events("path")] == ["direct"] * len(call.events("path"))
-        assert call.events("connected")[0]["kind"] == "direct"
+        assert call.events("connected")[0]["kind"] == "direct", call.err()
 
 
 def test_relay_only_shows_no_address(programs):
