@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* eyelet-portmap: opens a port on the router and keeps it until SIGTERM; prints what happens as
- * lines. SIGHUP: the network changed.
+ * lines. SIGHUP: the network changed. SIGUSR1: the program uses another socket.
  *   eyelet-portmap [-P pcp|natpmp|upnp]... [-l LIFETIME_S] [-c CHECK_S] [-e EXTERNAL_PORT]
  *   eyelet-portmap -m MS [...]   ends by itself after so many milliseconds
  * Lines: "state STATUS PROTOCOL MAPPED ROUTER LIFETIME GENERATION MS REASON", "packet FROM TEXT"
@@ -81,14 +81,23 @@ static void print_packet(int fd)
 }
 
 /* True: the end is asked for. */
-static bool take_signal(int fd, struct portmap *pm)
+static bool take_signal(int fd, struct portmap *pm, int *udp)
 {
+    uint16_t port;
     struct signalfd_siginfo info;
     if (read(fd, &info, sizeof info) != sizeof info) {
         return false;
     }
     if (info.ssi_signo == SIGHUP) {
         portmap_moved(pm, 0);
+    }
+    if (info.ssi_signo == SIGUSR1) {
+        int old = *udp;
+        *udp = open_socket(&port);
+        close(old);
+        portmap_moved(pm, port);
+        printf("port %u\n", port);
+        fflush(stdout);
     }
     return info.ssi_signo == SIGTERM;
 }
@@ -122,6 +131,7 @@ int main(int argc, char **argv)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     int udp = open_socket(&config.internal_port);
@@ -149,7 +159,7 @@ int main(int argc, char **argv)
         if (fds[1].revents != 0) {
             print_packet(udp);
         }
-        done = fds[2].revents != 0 && take_signal(signal_fd, pm);
+        done = fds[2].revents != 0 && take_signal(signal_fd, pm, &udp);
     }
     long long stopping = now_ms();
     portmap_stop(pm);

@@ -260,6 +260,56 @@ def test_router_comes_late_and_host_moves(programs):
         assert "no default route" in lost.reason and lost.generation > second.generation, lost
 
 
+def other_socket(programs, protocol):
+    public_homes()
+    with programs.net() as net:
+        router = Miniupnpd(net)
+        run = start(net, "-P", protocol)
+        first = wait_state(net, run, "mapped")
+        run.signal(signal.SIGUSR1)
+        net.wait_until(lambda: state(run).generation > first.generation, 6, "a new mapping")
+        second = wait_state(net, run, "mapped")
+        expect_open(net, run, second, "other")
+        assert len(router.mappings()) == 1, router.mappings()
+
+
+def test_pcp_for_another_socket(programs):
+    other_socket(programs, "pcp")
+
+
+def test_nat_pmp_for_another_socket(programs):
+    other_socket(programs, "natpmp")
+
+
+def test_upnp_for_another_socket(programs):
+    other_socket(programs, "upnp")
+
+
+def new_public_address(programs, protocol):
+    """As when a provider gives another one every night."""
+    public_homes()
+    with programs.net() as net:
+        Miniupnpd(net)
+        run = start(net, "-P", protocol, "-c", "1")
+        first = wait_state(net, run, "mapped")
+        net.ip("nat_a", "addr", "add", "11.0.113.20/25", "dev", "wan")
+        net.ip("nat_a", "addr", "del", "11.0.113.10/25", "dev", "wan")
+        net.ip("nat_a", "addr", "replace", "11.0.113.20/25", "dev", "wan")  # it was the second one
+        net.ip("nat_a", "route", "replace", "default", "via", "11.0.113.1")
+        net.wait_until(lambda: state(run).address == "11.0.113.20", 10, "the new address")
+        second = wait_state(net, run, "mapped")
+        assert second.generation > first.generation and second.router == "11.0.113.20", second
+        expect_open(net, run, second, "new")
+
+
+def test_pcp_with_a_new_public_address(programs):
+    new_public_address(programs, "pcp")
+
+
+def test_upnp_with_a_new_public_address(programs):
+    new_public_address(programs, "upnp")
+
+
 def test_stop_with_a_dead_router(programs):
     for flags in (["-P", "pcp"], ["-P", "natpmp"], ["-P", "upnp"]):
         public_homes()
