@@ -48,8 +48,15 @@ static void begin_plain(struct punch *p)
 static void begin_forecast(struct punch *p)
 {
     bool fresh = p->sockets[PUNCH_FRESH_SOCKET].open;
+    struct forecast was = p->forecast;
 
     memset(&p->forecast, 0, sizeof(p->forecast));
+    /* The peer's round may have begun before ours did. */
+    if (was.theirs.count > 0 && p->now_us < was.theirs_us + APART_US) {
+        p->forecast.theirs = was.theirs;
+        p->forecast.theirs_us = was.theirs_us;
+        p->forecast.their_age_us = was.their_age_us;
+    }
     if (fresh && p->connected_before)
         p->forecast.not_before_us = p->now_us + FRESH_AFTER_US;
     search_cancel(p);

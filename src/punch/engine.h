@@ -49,6 +49,7 @@ struct remote {
     bool attested;
     bool stale;             /* until it is signalled anew, or dropped */
     bool gone;              /* dropped; stays known for what has been sent there */
+    uint64_t answered_us;   /* a check of ours, from there; 0: never */
     uint16_t sent_unproven; /* packets that went there before a check was answered from there */
 };
 
@@ -210,6 +211,7 @@ struct remote *remote_find(struct punch *p, const struct stun_addr *addr);
 struct remote *remote_add(struct punch *p, enum punch_kind kind, const struct stun_addr *addr,
                           bool attested);
 bool remote_ip_attested(const struct punch *p, const struct stun_addr *addr);
+bool remote_ip_answered(const struct punch *p, const struct stun_addr *addr); /* not long ago */
 const struct remote *remote_public(const struct punch *p, uint8_t family); /* best attested one */
 void remotes_sweep(struct punch *p); /* drops what has stayed stale, if any may have */
 void remotes_drop(struct punch *p);  /* the path that may have held one is lost */

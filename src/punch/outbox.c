@@ -65,7 +65,8 @@ void outbox_count(struct punch *p)
  * copy whose original is lost is as good as the original. An answer can't be had so. */
 static bool is_vouched_for(const struct punch *p, const struct pair *pair)
 {
-    return pair->attested || pair->proven || (pair->heard && remote_ip_attested(p, &pair->remote));
+    return pair->attested || pair->proven || remote_ip_answered(p, &pair->remote) ||
+           (pair->heard && remote_ip_attested(p, &pair->remote));
 }
 
 /* All ports of an address together: many of them must not add up to more. An address that the peer

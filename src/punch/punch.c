@@ -221,8 +221,11 @@ void engine_hear(struct punch *p, uint16_t index)
 void engine_prove(struct punch *p, uint16_t index, uint64_t rtt_us)
 {
     struct pair *pair = &p->pairs[index];
+    struct remote *r = remote_find(p, &pair->remote);
     bool first = !pair->proven;
 
+    if (r != NULL)
+        r->answered_us = p->now_us;
     pair->rtt_us = rtt_us;
     pair->answered_us = p->now_us;
     pair->proven = true;

@@ -4,6 +4,9 @@
 
 #include "punch/engine.h"
 
+/* Where the peer has answered, it lives, for so long. */
+#define LIVES_THERE_US (600 * (uint64_t)SECOND)
+
 static bool is_ours(const struct punch *p, const struct stun_addr *addr)
 {
     for (size_t i = 0; i < PUNCH_SEARCH_SOCKET; i++) {
@@ -64,6 +67,18 @@ bool remote_ip_attested(const struct punch *p, const struct stun_addr *addr)
 {
     for (size_t i = 0; i < p->remote_count; i++) {
         if (p->remotes[i].attested && stun_addr_same_ip(&p->remotes[i].addr, addr))
+            return true;
+    }
+    return false;
+}
+
+bool remote_ip_answered(const struct punch *p, const struct stun_addr *addr)
+{
+    for (size_t i = 0; i < p->remote_count; i++) {
+        const struct remote *r = &p->remotes[i];
+
+        if (r->answered_us != 0 && p->now_us < r->answered_us + LIVES_THERE_US &&
+            stun_addr_same_ip(&r->addr, addr))
             return true;
     }
     return false;
