@@ -329,6 +329,10 @@ void bounce_io_relay(struct bounce_io *io, const struct relay_member *by, uint8_
     if (verdict != RELAY_TO_ADDRESS && verdict != RELAY_TO_STREAM)
         return;
     bounce_io_forward(io, &run, &route, bytes, verdict == RELAY_TO_STREAM);
+}
+
+void bounce_io_flush(struct bounce_io *io)
+{
     burst_out_flush(io->out);
 }
 

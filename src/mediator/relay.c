@@ -233,7 +233,8 @@ void relay_close(struct relay *relay, struct relay_pair *pair)
     free(pair);
 }
 
-void relay_tag(const struct relay_pair *pair, unsigned side, uint8_t tag[static WIRE_RELAY_TAG_BYTES])
+void relay_tag(const struct relay_pair *pair, unsigned side,
+               uint8_t tag[static WIRE_RELAY_TAG_BYTES])
 {
     memcpy(tag, &pair->tag[side], WIRE_RELAY_TAG_BYTES);
 }

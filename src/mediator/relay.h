@@ -51,7 +51,8 @@ struct relay_pair *relay_open(struct relay *relay, struct relay_member *first,
                               struct relay_member *second, uint64_t now_us, const char **refusal);
 void relay_close(struct relay *relay, struct relay_pair *pair); /* NULL is fine */
 /* The tag of the first (0) or second (1) member. */
-void relay_tag(const struct relay_pair *pair, unsigned side, uint8_t tag[static WIRE_RELAY_TAG_BYTES]);
+void relay_tag(const struct relay_pair *pair, unsigned side,
+               uint8_t tag[static WIRE_RELAY_TAG_BYTES]);
 /* When the pair last carried something, or was opened. */
 uint64_t relay_used_us(const struct relay_pair *pair);
 const struct relay_counters *relay_counters(const struct relay *relay);

@@ -14,7 +14,8 @@ static void resume_introduce(const struct dials_entry *dial, struct session *cal
 
     introduction_prepare(&intro, dial, caller, callee, now_us);
     introduction_again(&intro, DIALS_CALLER);
-    introduction_again(&intro, DIALS_CALLEE);
+    if (dial->state == DIALS_LIVE) /* unless the first one was dropped, since it does not read */
+        introduction_again(&intro, DIALS_CALLEE);
 }
 
 /* The other member learns that it is asked for, if it is there and was not asked too often. It may

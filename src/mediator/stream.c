@@ -8,8 +8,9 @@
 #include "mediator/session.h"
 #include "mediator/sockets.h"
 
-#define STREAM_RECORD_BYTES 16384 /* a TLS record; beyond that datagrams can still be dropped */
-#define STREAM_FRAMES       256   /* a turn */
+#define STREAM_RECORD_BYTES 12288 /* given to TLS at once; what is beyond can still be dropped */
+#define STREAM_BATCH        32    /* datagrams that leave together */
+#define STREAM_BATCHES      8     /* a turn */
 #define STREAM_FRAME_BYTES  (WIRE_RELAY_TAG_BYTES + RELAY_MAX_DATAGRAM_BYTES)
 
 /* Sends what the connection takes, oldest first. */
@@ -59,6 +60,26 @@ static void stream_unfill(struct streams *streams, struct relay_stream *stream)
     stream->filled = false;
 }
 
+/* As channel_receive; 1: there may be more. */
+static int stream_read_batch(struct relay_stream *stream)
+{
+    struct bounce_io *io = stream->connection->server->bounce;
+    uint8_t bytes[STREAM_BATCH][STREAM_FRAME_BYTES];
+    const uint8_t *frame;
+    size_t size;
+    int got = 1;
+
+    for (int i = 0; i < STREAM_BATCH && got == 1; i++) {
+        got = channel_receive(stream->connection->channel, &frame, &size);
+        if (got != 1 || size > sizeof bytes[i])
+            continue;
+        memcpy(bytes[i], frame, size);
+        bounce_io_relay(io, &stream->owner->relay, bytes[i], size);
+    }
+    bounce_io_flush(io);
+    return got;
+}
+
 bool stream_begin(struct session *connection)
 {
     struct server *server = connection->server;
@@ -96,24 +117,14 @@ void stream_end(struct relay_stream *stream)
 
 bool stream_ready(struct relay_stream *stream, bool *unread)
 {
-    struct channel *channel = stream->connection->channel;
-    struct server *server = stream->connection->server;
-    uint8_t bytes[STREAM_FRAME_BYTES];
-    const uint8_t *frame;
-    size_t size;
     int got = 1;
 
     *unread = false;
     if (!stream_pump(stream))
         return false;
-    for (int i = 0; i < STREAM_FRAMES && got == 1; i++) {
-        got = channel_receive(channel, &frame, &size);
-        if (got != 1 || size > sizeof bytes)
-            continue;
-        memcpy(bytes, frame, size);
-        bounce_io_relay(server->bounce, &stream->owner->relay, bytes, size);
-    }
-    streams_flush(&server->streams);
+    for (int i = 0; i < STREAM_BATCHES && got == 1; i++)
+        got = stream_read_batch(stream);
+    streams_flush(&stream->connection->server->streams);
     *unread = got == 1;
     return got >= 0;
 }

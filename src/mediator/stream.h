@@ -5,8 +5,8 @@
 #ifndef MEDIATOR_STREAM_H
 #define MEDIATOR_STREAM_H
 
-#include "rendezvous/backlog.h"
 #include "mediator/relay.h"
+#include "rendezvous/backlog.h"
 
 struct session;
 

@@ -19,6 +19,7 @@
 #define CLIENT_PATIENCE_MS 5000
 #define CLIENT_EXPECT_MS   2500 /* longer than a refusal takes */
 #define CLIENT_QUEUE_BYTES (1 << 20)
+#define MEDIATOR_IPV4      "address = 127.0.0.1\naddress = 127.0.0.2\n"
 
 union client_name {
     struct sockaddr any;
@@ -108,7 +109,7 @@ static bool mediator_parse_ready(struct mediator *mediator, const char *line)
         mediator_parse_list(line + sizeof control - 1, mediator->control, MEDIATOR_ADDRESSES);
     mediator->bounce_count =
         mediator_parse_list(bounces + sizeof bounce - 1, mediator->bounce, MEDIATOR_BOUNCES);
-    return mediator->control_count >= 2 && mediator->bounce_count == 2 * mediator->control_count;
+    return mediator->control_count >= 2 && mediator->bounce_count >= 4;
 }
 
 bool mediator_start(struct mediator *mediator, const char *program)
@@ -131,6 +132,17 @@ bool mediator_start(struct mediator *mediator, const char *program)
            mediator_parse_ready(mediator, line);
 }
 
+static void mediator_make_loopback(struct stun_addr *addr)
+{
+    uint16_t port = addr->port;
+
+    if (addr->family == STUN_IPV4)
+        *addr = stun_addr_v4(127, 0, 0, 1, port);
+    else
+        stun_addr_parse("[::1]:0", addr);
+    addr->port = port;
+}
+
 static bool mediator_make(struct mediator *mediator, const char *program, const char *settings,
                           const char *limits)
 {
@@ -147,25 +159,34 @@ static bool mediator_make(struct mediator *mediator, const char *program, const 
     FILE *file = fopen(path, "we");
     if (file == NULL)
         return false;
-    fprintf(file,
-            "address = 127.0.0.1\naddress = 127.0.0.2\nport = 0\nbounce-port = 0\n"
-            "log-level = warn\nstate = %s/state\n%s[limits]\n%s",
-            mediator->folder, settings, limits);
+    fprintf(file, "%sport = 0\nbounce-port = 0\nlog-level = warn\nstate = %s/state\n[limits]\n%s",
+            settings, mediator->folder, limits);
     fclose(file);
     return mediator_start(mediator, program);
 }
 
 bool mediator_create(struct mediator *mediator, const char *program, const char *limits)
 {
-    return mediator_make(mediator, program, "", limits);
+    return mediator_make(mediator, program, MEDIATOR_IPV4, limits);
 }
 
-bool mediator_create_dual(struct mediator *mediator, const char *program, const char *settings)
+bool mediator_create_with(struct mediator *mediator, const char *program, const char *settings)
 {
     char all[256];
 
-    snprintf(all, sizeof all, "address = ::1\n%s", settings);
+    snprintf(all, sizeof all, MEDIATOR_IPV4 "%s", settings);
     return mediator_make(mediator, program, all, "");
+}
+
+bool mediator_create_everywhere(struct mediator *mediator, const char *program)
+{
+    if (!mediator_make(mediator, program, "port = 0\n", ""))
+        return false;
+    for (size_t i = 0; i < mediator->control_count; i++)
+        mediator_make_loopback(&mediator->control[i]);
+    for (size_t i = 0; i < mediator->bounce_count; i++)
+        mediator_make_loopback(&mediator->bounce[i]);
+    return true;
 }
 
 int mediator_stop(struct mediator *mediator)
@@ -467,6 +488,14 @@ struct stun_addr client_local(int fd)
                ? stun_addr_from_ip((const uint8_t *)&name.in6.sin6_addr, 16,
                                    ntohs(name.in6.sin6_port))
                : stun_addr_from_ip((const uint8_t *)&name.in.sin_addr, 4, ntohs(name.in.sin_port));
+}
+
+bool client_connect_udp(int fd, const struct stun_addr *to)
+{
+    union client_name name;
+    socklen_t bytes = client_sockaddr(to, &name);
+
+    return connect(fd, &name.any, bytes) == 0;
 }
 
 bool client_sendto(int fd, const struct stun_addr *to, const void *bytes, size_t size)

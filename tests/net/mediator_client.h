@@ -11,7 +11,7 @@
 #include "rendezvous/channel.h"
 #include "rendezvous/wire.h"
 
-#define MEDIATOR_ADDRESSES 3 /* 127.0.0.1 and 127.0.0.2; with mediator_create_dual also ::1 */
+#define MEDIATOR_ADDRESSES 4 /* 127.0.0.1 and 127.0.0.2; others where they are asked for */
 #define MEDIATOR_BOUNCES   6
 #define CLIENT_IPV6        0 /* for `last`: from ::1 */
 
@@ -27,8 +27,11 @@ struct mediator {
 
 /* A new folder, then mediator_start. program: path of eyeletd. limits: lines for [limits]. */
 bool mediator_create(struct mediator *mediator, const char *program, const char *limits);
-/* The same with IPv6 besides, and settings before the limits. */
-bool mediator_create_dual(struct mediator *mediator, const char *program, const char *settings);
+/* The same with settings (lines) instead of limits. */
+bool mediator_create_with(struct mediator *mediator, const char *program, const char *settings);
+/* On every address, of both families: control[0] and [1] are two ports of IPv4, the next two of
+ * IPv6; bounce likewise. They are told as 0.0.0.0 and ::, and returned as 127.0.0.1 and ::1. */
+bool mediator_create_everywhere(struct mediator *mediator, const char *program);
 /* Starts it (again) in its folder and waits until it is ready. */
 bool mediator_start(struct mediator *mediator, const char *program);
 /* SIGTERM; its exit status, or -1 if it did not end in time or was killed. */
@@ -82,6 +85,8 @@ bool client_resume(struct client *client, uint8_t dial, const struct identity_id
 /* A UDP socket on 127.0.0.`last`, or -1. */
 int client_udp(uint8_t last);
 struct stun_addr client_local(int fd);
+/* From now on it hears this address alone. */
+bool client_connect_udp(int fd, const struct stun_addr *to);
 /* Sends, and waits for one answer: its size, or 0 if none comes within timeout_ms. */
 size_t client_ask(int fd, const struct stun_addr *to, const void *bytes, size_t size,
                   uint8_t *answer, size_t capacity, int timeout_ms);

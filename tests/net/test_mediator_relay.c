@@ -79,13 +79,35 @@ static int set_up(void **state)
     return set_up_with(state, "");
 }
 
+static bool has_ipv6(void)
+{
+    int fd = client_udp(CLIENT_IPV6);
+
+    close(fd);
+    return fd >= 0;
+}
+
 static int set_up_dual(void **state)
 {
+    if (!has_ipv6())
+        return set_up(state);
     struct stage *stage = calloc(1, sizeof *stage);
 
     *state = stage;
-    return !(stage != NULL && mediator_create_dual(&stage->mediator, getenv("EYELETD"), "") &&
+    return !(stage != NULL &&
+             mediator_create_with(&stage->mediator, getenv("EYELETD"), "address = ::1\n") &&
              open_side(stage, &stage->a, 2, CLIENT_IPV6) && open_side(stage, &stage->b, 1, 4));
+}
+
+static int set_up_everywhere(void **state)
+{
+    if (!has_ipv6())
+        return set_up(state);
+    struct stage *stage = calloc(1, sizeof *stage);
+
+    *state = stage;
+    return !(stage != NULL && mediator_create_everywhere(&stage->mediator, getenv("EYELETD")) &&
+             open_side(stage, &stage->a, 3, CLIENT_IPV6) && open_side(stage, &stage->b, 1, 4));
 }
 
 static int set_up_without_relay(void **state)
@@ -94,7 +116,7 @@ static int set_up_without_relay(void **state)
 
     *state = stage;
     return !(stage != NULL &&
-             mediator_create_dual(&stage->mediator, getenv("EYELETD"), "relay = no\n") &&
+             mediator_create_with(&stage->mediator, getenv("EYELETD"), "relay = no\n") &&
              open_side(stage, &stage->a, 0, 3) && open_side(stage, &stage->b, 1, 4));
 }
 
@@ -502,9 +524,11 @@ static void test_resume_after_a_restart(void **state)
     struct stage *stage = *state;
 
     assert_true(dial(stage));
-    client_close(&stage->a.client);
+    open_stream(stage, &stage->a, 3);
     client_close(&stage->b.client);
     assert_int_equal(mediator_stop(&stage->mediator), 0);
+    assert_true(client_expect_end(&stage->a.stream, SOON_MS));
+    client_close(&stage->a.client);
     assert_true(mediator_start(&stage->mediator, getenv("EYELETD")));
     assert_true(client_reopen(&stage->a.client, &stage->mediator.control[0], 3));
     assert_true(client_register(&stage->a.client, ANYONE, NULL, NULL));
@@ -568,6 +592,8 @@ static void test_ipv6_to_ipv4(void **state)
 {
     struct stage *stage = *state;
 
+    if (!has_ipv6())
+        skip();
     assert_int_equal(stage->a.client.registered.bounce_count, 6);
     assert_true(attest(stage, &stage->a, 4));
     assert_true(attest(stage, &stage->b, 1));
@@ -587,6 +613,32 @@ static void test_ipv6_to_ipv4(void **state)
     open_stream(stage, &stage->a, 3);
     say(stage, &stage->b, 1, 10, 100);
     hear_by_tls(&stage->a, 10, 100);
+}
+
+static void test_on_every_address_and_several_ports(void **state)
+{
+    struct stage *stage = *state;
+    struct client other;
+
+    if (!has_ipv6())
+        skip();
+    assert_int_equal(stage->mediator.control_count, 4);
+    assert_true(client_open(&other, &stage->mediator.control[0], 127));
+    client_free(&other);
+    assert_true(client_open(&other, &stage->mediator.control[2], CLIENT_IPV6));
+    client_free(&other);
+    assert_true(attest(stage, &stage->a, 3));
+    /* At an address that only the kernel knows of: answers come from where the question went. */
+    stage->mediator.bounce[1] = stun_addr_v4(127, 0, 0, 9, stage->mediator.bounce[1].port);
+    assert_true(attest(stage, &stage->b, 1));
+    assert_true(dial(stage));
+    assert_true(client_connect_udp(stage->b.udp, &stage->mediator.bounce[1]));
+    for (uint8_t i = 0; i < 3; i++) {
+        say(stage, &stage->a, 3, i, 100);
+        hear(&stage->b, i, 100);
+        say(stage, &stage->b, 1, i, 100);
+        hear(&stage->a, i, 100);
+    }
 }
 
 #define TEST(name)             cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -613,6 +665,7 @@ int main(void)
         TEST(test_resume_of_a_dial_that_lives_on),
         TEST(test_strangers_resume_nothing),
         TEST_WITH(test_ipv6_to_ipv4, set_up_dual),
+        TEST_WITH(test_on_every_address_and_several_ports, set_up_everywhere),
     };
 
     signal(SIGPIPE, SIG_IGN);
