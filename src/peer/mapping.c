@@ -66,7 +66,10 @@ static void follow_gateway(struct eyelet_endpoint *ep)
         gateway.port = ep->warm[PUNCH_DATA_SOCKET].port;
     }
     if (!stun_addr_equal(&ep->session.gateway, &gateway)) {
+        char text[STUN_ADDR_TEXT_BYTES];
         ep->session.gateway = gateway;
+        endpoint_log(ep, EYELET_LOG_INFO, "the router's own outer address is %s",
+                     stun_addr_text(&gateway, text));
         session_publish(ep);
         endpoint_wake(ep);
     }

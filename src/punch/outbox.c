@@ -154,7 +154,7 @@ bool outbox_futile(const struct punch *p)
 
 static bool is_opener(const struct punch *p, const struct pair *pair)
 {
-    if (pair->heard)
+    if (pair->heard || pair->kind == PUNCH_PORT_MAPPED) /* an open port takes no harm */
         return false;
     if (outbox_futile(p) && pair_crosses_nat(pair))
         return true;

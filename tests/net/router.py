@@ -39,11 +39,11 @@ class Miniupnpd:
         self.nat = nat
         self.count = 0
         self.process = None
-        rules = net.path("miniupnpd.nft")
+        rules = net.path(f"miniupnpd-{nat}.nft")
         with open(rules, "w", encoding="utf-8") as file:
             file.write(TABLE)
         net.shell(nat, f"nft -f {rules}")
-        self.config = net.path("miniupnpd.conf")
+        self.config = net.path(f"miniupnpd-{nat}.conf")
         yes = {True: "yes", False: "no"}
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f"ext_ifname=wan\nlistening_ip=lan\nhttp_port=0\nenable_upnp={yes[upnp]}\n"
@@ -57,7 +57,7 @@ class Miniupnpd:
 
     def start(self):
         self.count += 1
-        pid_file = self.net.path(f"miniupnpd-{self.count}.pid")
+        pid_file = self.net.path(f"miniupnpd-{self.nat}-{self.count}.pid")
         self.process = self.net.start(self.nat, [DAEMON, "-d", "-f", self.config, "-P", pid_file], "miniupnpd")
         self.net.wait_until(lambda: self.listens() or not self.process.running(), 5, "miniupnpd listens")
         if not self.process.running():
