@@ -22,5 +22,5 @@ int verb_id(const struct options *options, const struct settings *settings, stru
     } else {
         printf("%s\n", text);
     }
-    return fflush(stdout) == 0 ? OUTCOME_DONE : OUTCOME_OTHER;
+    return report_answered(report);
 }

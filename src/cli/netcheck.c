@@ -122,7 +122,7 @@ static void on_measured(void *context)
     } else {
         print_page(check, &nat);
     }
-    loop_end(&check->loop, fflush(stdout) == 0 ? OUTCOME_DONE : OUTCOME_OTHER);
+    loop_end(&check->loop, report_answered(check->loop.report));
 }
 
 int verb_netcheck(const struct options *options, const struct settings *settings,

@@ -215,7 +215,7 @@ static void on_timer(uv_timer_t *timer)
         (void)echo_send(&probe->echo, now_us);
     } else if (probe->echo.received >= ECHOES || now_us - probe->echoed_us >= ECHO_PATIENCE_US) {
         print(probe);
-        loop_end(&probe->loop, OUTCOME_DONE);
+        loop_end(&probe->loop, report_answered(probe->loop.report));
     }
 }
 

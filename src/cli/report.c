@@ -96,6 +96,15 @@ void report_answer(struct report *report, const char *event, json_t *fields)
     write_line(report, stdout, event, fields);
 }
 
+int report_answered(struct report *report)
+{
+    struct outcome outcome = {OUTCOME_OTHER, "file", ""};
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return OUTCOME_DONE;
+    }
+    return report_error(report, &outcome, "the answer could not be written to stdout");
+}
+
 int report_error(struct report *report, const struct outcome *outcome, const char *text)
 {
     if (report->json) {

@@ -37,6 +37,8 @@ void report_event(struct report *report, const char *event, json_t *fields);
 void report_log(struct report *report, const char *event, json_t *fields);
 /* On stdout, also without --json: for verbs that answer. */
 void report_answer(struct report *report, const char *event, json_t *fields);
+/* After the last of it: 0, or an exit code after having said that stdout could not be written. */
+int report_answered(struct report *report);
 /* For both: text says what happened, to what; hint what to do next ("": nothing). Returns the exit
  * code. */
 int report_error(struct report *report, const struct outcome *outcome, const char *text);

@@ -148,6 +148,14 @@ def test_a_router_that_opens_ports(programs):
         assert not said["verdict"]["advice"], said
 
 
+def test_an_answer_that_cannot_be_written(programs):
+    with programs.net() as net:
+        net.mediator()
+        with open("/dev/full", "wb") as full:
+            run = net.peer("a").start("netcheck", stdout=full).expect_exit(1, 30)
+        assert run.error_code() == "file", run.err()
+
+
 def test_no_mediator(programs):
     with programs.net() as net:
         run = net.peer("a").start("netcheck").expect_exit(3, 30)
