@@ -16,7 +16,11 @@ enum agenda_kind {
     AGENDA_NOTE,      /* who: to whom; what: index of the note */
     AGENDA_ATTACK,
     AGENDA_REBOOT,
-    AGENDA_JUMP, /* who: whose clock */
+    AGENDA_JUMP,       /* who: whose clock */
+    AGENDA_RELAYED,    /* who: to whom */
+    AGENDA_CANDIDATES, /* who: reads where the other is now */
+    AGENDA_TROUBLE,
+    AGENDA_TROUBLE_ENDS,
 };
 
 struct agenda_item {

@@ -26,6 +26,15 @@ static void on_usable(struct world *w, uint32_t host, const struct punch_event *
         w->peer[host].usable_us = w->now_us;
 }
 
+/* The link's clock: what it waits for to try again may have come true. */
+static void leap(struct world *w, uint32_t host)
+{
+    if (!w->trouble.planned)
+        return;
+    w->peer[host].talk.next_us = peer_now(w, host);
+    w->peer[host].talk.unanswered = 0;
+}
+
 static void on_path(struct world *w, uint32_t host, const struct punch_event *event)
 {
     struct peer *p = &w->peer[host];
@@ -35,6 +44,16 @@ static void on_path(struct world *w, uint32_t host, const struct punch_event *ev
     p->technique = event->technique;
     if (p->path_us == UINT64_MAX)
         p->path_us = w->now_us;
+    leap(w, host);
+    if (w->peer[0].connected && w->peer[1].connected)
+        trouble_plan(w);
+}
+
+static void on_doubt(struct world *w, uint32_t host, const struct punch_event *event)
+{
+    (void)event;
+    leap(w, host);
+    warm_keepalive(w, host);
 }
 
 static void open_one(struct world *w, uint32_t host, unsigned socket)
@@ -64,6 +83,8 @@ static void on_drop_socket(struct world *w, uint32_t host, const struct punch_ev
 
 static void on_note(struct world *w, uint32_t host, const struct punch_event *event)
 {
+    if (event->note.kind == PUNCH_NOTE_AGAIN)
+        rules_again(w, host, false);
     mediator_note(w, host, &event->note);
 }
 
@@ -72,6 +93,10 @@ static void on_path_lost(struct world *w, uint32_t host, const struct punch_even
     (void)event;
     w->peer[host].connected = false;
     w->peer[host].lost = true;
+    if (!w->trouble.planned)
+        return;
+    leap(w, host);
+    warm_keepalive(w, host);
 }
 
 static void on_failed(struct world *w, uint32_t host, const struct punch_event *event)
@@ -89,7 +114,7 @@ static void (*const on_event[])(struct world *w, uint32_t host, const struct pun
     [PUNCH_EVENT_USABLE] = on_usable,           [PUNCH_EVENT_PATH] = on_path,
     [PUNCH_EVENT_WANT_SOCKET] = on_want_socket, [PUNCH_EVENT_NOTE] = on_note,
     [PUNCH_EVENT_PATH_LOST] = on_path_lost,     [PUNCH_EVENT_FAILED] = on_failed,
-    [PUNCH_EVENT_DROP_SOCKET] = on_drop_socket,
+    [PUNCH_EVENT_DROP_SOCKET] = on_drop_socket, [PUNCH_EVENT_DOUBT] = on_doubt,
 };
 
 /* ---- driving ---- */
@@ -138,7 +163,14 @@ static void send_link(struct world *w, uint32_t host)
     size_t routes = punch_routes(p->engine, peer_now(w, host), route);
 
     memcpy(bytes + 8, &p->talk.sent, sizeof(p->talk.sent));
+    if (routes > 0)
+        punch_sent_link(p->engine, peer_now(w, host));
     for (size_t i = 0; i < routes; i++) {
+        if (route[i].socket == PUNCH_RELAY) {
+            rules_sent_relayed(w, host);
+            mediator_relay(w, host);
+            continue;
+        }
         rules_sent_link(w, host, &route[i], routes);
         (void)peer_send(w, host, route[i].socket, &route[i].remote, 0, bytes, sizeof(bytes));
     }
@@ -154,7 +186,8 @@ static void talk(struct world *w, uint32_t host)
     if (now_us < p->talk.next_us || !punch_has_route(p->engine, now_us))
         return;
     send_link(w, host);
-    if (p->connected && p->talk.heard > 0 && p->talk.unanswered < 8)
+    if ((p->connected || w->scene.relay) && p->talk.heard > 0 &&
+        (p->talk.unanswered < 8 || w->trouble.planned))
         p->talk.next_us = now_us + w->scene.talk_gap_us;
     else
         p->talk.next_us =
@@ -209,10 +242,26 @@ static void hear_link(struct world *w, uint32_t host, const struct punch_pair *p
         return;
     p->talk.heard++;
     p->talk.unanswered = 0;
+    trouble_heard_link(w, host);
     if (w->scene.host[host].hears_every_link || rules_is_path(w, host, pair)) {
         punch_heard_link(p->engine, peer_now(w, host), pair);
         follow(w, host, packet);
     }
+}
+
+void dial_relayed(struct world *w, uint32_t host)
+{
+    struct peer *p = &w->peer[host];
+    const struct punch_pair relay = {.socket = PUNCH_RELAY};
+
+    if (p->engine == NULL)
+        return;
+    trace_say(w, name_of(host), "gets a link packet by the relay");
+    p->talk.heard++;
+    p->talk.unanswered = 0;
+    trouble_heard_link(w, host);
+    punch_heard_link(p->engine, peer_now(w, host), &relay);
+    peer_wake(w, host);
 }
 
 void dial_receive(struct world *w, uint32_t host, unsigned socket,
@@ -239,6 +288,8 @@ void dial_note(struct world *w, uint32_t host, const struct punch_note *note)
     if (p->engine == NULL)
         return;
     trace_say(w, name_of(host), "* gets a note");
+    if (note->kind == PUNCH_NOTE_AGAIN)
+        rules_again(w, host, true);
     punch_note_input(p->engine, peer_now(w, host), note);
     peer_wake(w, host);
 }
@@ -274,6 +325,38 @@ static void add_candidates(struct world *w, uint32_t host)
         rules_candidate(w, host, &addr, c->attested);
         punch_add_remote(p->engine, peer_now(w, host), kind, &addr, c->attested);
     }
+}
+
+void dial_candidates(struct world *w, uint32_t host)
+{
+    if (w->peer[host].engine == NULL)
+        return;
+    trace_say(w, name_of(host), "* is told where the other is now");
+    punch_new_candidates(w->peer[host].engine, peer_now(w, host));
+    add_candidates(w, host);
+    peer_wake(w, host);
+}
+
+void dial_elsewhere(struct world *w, uint32_t host)
+{
+    struct peer *p = &w->peer[host];
+
+    if (p->engine == NULL)
+        return;
+    trace_say(w, name_of(host), "* its public address is another one");
+    punch_set_profile(p->engine, peer_now(w, host), &p->profile);
+    mediator_candidates(w, host);
+    punch_again(p->engine, peer_now(w, host));
+}
+
+void dial_moved(struct world *w, uint32_t host)
+{
+    struct peer *p = &w->peer[host];
+
+    for (unsigned socket = PUNCH_DATA_SOCKET + 1; socket < PUNCH_MAX_SOCKETS; socket++)
+        punch_remove_socket(p->engine, peer_now(w, host), socket);
+    punch_add_socket(p->engine, peer_now(w, host), PUNCH_DATA_SOCKET, &p->local[PUNCH_DATA_SOCKET]);
+    mediator_candidates(w, host);
 }
 
 void dial_introduced(struct world *w, uint32_t host)
@@ -312,6 +395,8 @@ void dial_introduced(struct world *w, uint32_t host)
     punch_add_socket(p->engine, now_us, PUNCH_DATA_SOCKET, &p->local[PUNCH_DATA_SOCKET]);
     add_candidates(w, host);
     punch_start(p->engine, now_us, start_us);
+    rules_introduced(w, host);
+    punch_set_relay(p->engine, now_us, w->scene.relay);
     p->talk.next_us = start_us;
     peer_wake(w, host);
 }

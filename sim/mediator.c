@@ -92,6 +92,11 @@ static void deliver(struct world *w, uint32_t to, uint64_t after_us, enum agenda
 {
     uint64_t at = w->now_us + after_us;
 
+    /* What TCP carries comes later; that the other end was cut off costs some time. */
+    for (uint32_t h = 0; h < SCENE_HOSTS; h++) {
+        if (trouble_cuts_off(w, h))
+            at = w->trouble.began_us + w->scene.trouble_long_us + 500000 + after_us;
+    }
     if (at < w->mediator.in_order_us[to])
         at = w->mediator.in_order_us[to];
     w->mediator.in_order_us[to] = at;
@@ -140,6 +145,32 @@ void mediator_introduce(struct world *w)
               (double)m->opener_due_us / 1e3, same ? "; they share a public address" : "");
     for (uint32_t h = 0; h < SCENE_HOSTS; h++)
         deliver(w, h, host[h].mediator_us + host[h].coord_us, AGENDA_COORD, 0);
+}
+
+void mediator_relay(struct world *w, uint32_t from)
+{
+    const struct scene *s = &w->scene;
+
+    if (!s->relay)
+        world_fault(w, "%s: sends by a relay that is not there",
+                    from == WORLD_CALLER ? "caller" : "callee");
+    else if (!trouble_cuts_off(w, 0) && !trouble_cuts_off(w, 1) &&
+             (s->calm || !world_chance_ppm(w, s->loss_ppm)))
+        agenda_add(&w->agenda, w->now_us + s->host[0].mediator_us + s->host[1].mediator_us,
+                   AGENDA_RELAYED, 1 - from, 0);
+}
+
+void mediator_candidates(struct world *w, uint32_t from)
+{
+    struct mediator *m = &w->mediator;
+    struct coordinates_whereabouts where[SCENE_HOSTS];
+
+    for (uint32_t h = 0; h < SCENE_HOSTS; h++)
+        whereabouts(w, h, &where[h]);
+    coordinates_show(&m->published[from], &where[from],
+                     coordinates_same_public(&where[0], &where[1]), &m->shown[1 - from]);
+    deliver(w, 1 - from, w->scene.host[0].mediator_us + w->scene.host[1].mediator_us,
+            AGENDA_CANDIDATES, 0);
 }
 
 void mediator_note(struct world *w, uint32_t from, const struct punch_note *note)

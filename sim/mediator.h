@@ -38,6 +38,10 @@ void mediator_publish(struct world *w, uint32_t host, const wire_Coordinates *co
 /* The caller's message has left; then it has been read. */
 void mediator_dial(struct world *w);
 void mediator_introduce(struct world *w);
+/* A link packet for the other. */
+void mediator_relay(struct world *w, uint32_t from);
+/* What the host has published is told to the other, by the dial's channel. */
+void mediator_candidates(struct world *w, uint32_t from);
 void mediator_note(struct world *w, uint32_t from, const struct punch_note *note);
 
 #endif

@@ -190,6 +190,11 @@ void network_send(struct world *w, uint32_t host, const struct network_datagram 
     if (number == UINT32_MAX)
         return;
     trace_sent(w, &w->packet[number]);
+    if (trouble_cuts_off(w, host)) {
+        trace_lost(w, &w->packet[number], "nothing comes through");
+        release(w, number);
+        return;
+    }
     cross(w, number, host);
 }
 
@@ -235,7 +240,9 @@ void network_arrive(struct world *w, uint32_t number)
     struct nat_model_verdict verdict;
     uint32_t gate = p->gate;
 
-    if (gate < SCENE_HOSTS) {
+    if (gate < SCENE_HOSTS && trouble_cuts_off(w, gate)) {
+        trace_lost(w, p, "nothing comes through");
+    } else if (gate < SCENE_HOSTS) {
         peer_receive(w, gate, p);
     } else if (gate == WORLD_GATE_SERVERS) {
         mediator_bounce(w, p);

@@ -156,6 +156,22 @@ void peer_wake(struct world *w, uint32_t host)
     sleep_on(w, host);
 }
 
+void peer_move(struct world *w, uint32_t host)
+{
+    struct peer *p = &w->peer[host];
+    struct stun_addr *ip = &w->scene.host[host].ip;
+
+    for (unsigned socket = 0; socket < PEER_SOCKETS; socket++)
+        peer_close_socket(w, host, socket);
+    p->surveying = p->learn.wanted = p->learn.running = false;
+    ip->ip[3] = (uint8_t)(ip->ip[3] + 100);
+    peer_open_socket(w, host, PUNCH_DATA_SOCKET);
+    peer_open_socket(w, host, PEER_BARE);
+    warm_keepalive(w, host);
+    dial_moved(w, host);
+    peer_wake(w, host);
+}
+
 void peer_leap(struct world *w, uint32_t host)
 {
     w->peer[host].clock_us += w->scene.host[host].jump_us;

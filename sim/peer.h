@@ -72,6 +72,7 @@ void peer_begin(struct world *w, uint32_t host);
 uint64_t peer_now(const struct world *w, uint32_t host);
 void peer_receive(struct world *w, uint32_t host, const struct world_packet *packet);
 void peer_wake(struct world *w, uint32_t host);
+void peer_move(struct world *w, uint32_t host); /* to another address of its network */
 void peer_leap(struct world *w, uint32_t host); /* its clock */
 bool peer_is_link(const uint8_t *bytes, size_t size);
 
@@ -90,7 +91,8 @@ bool warm_receive(struct world *w, uint32_t host, unsigned socket, const struct 
 void warm_advance(struct world *w, uint32_t host);
 uint64_t warm_next(const struct peer *p);
 
-void warm_publish(struct world *w, uint32_t host); /* what is known now */
+void warm_keepalive(struct world *w, uint32_t host); /* one is due at once */
+void warm_publish(struct world *w, uint32_t host);   /* what is known now */
 
 /* ---- learn.c ---- */
 void learn_want(struct world *w, uint32_t host); /* from the beginning, when the survey is done */
@@ -107,6 +109,10 @@ void dial_introduced(struct world *w, uint32_t host);
 void dial_note(struct world *w, uint32_t host, const struct punch_note *note);
 void dial_receive(struct world *w, uint32_t host, unsigned socket,
                   const struct world_packet *packet);
+void dial_relayed(struct world *w, uint32_t host);    /* a link packet has come by the relay */
+void dial_candidates(struct world *w, uint32_t host); /* the other has told where it is now */
+void dial_elsewhere(struct world *w, uint32_t host);  /* our public address has changed */
+void dial_moved(struct world *w, uint32_t host);      /* our sockets have gone */
 void dial_advance(struct world *w, uint32_t host);
 uint64_t dial_next(const struct peer *p, uint64_t now_us);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "sim/budgets.h"
 #include "sim/network.h"
 #include "sim/trace.h"
 #include "sim/world.h"
@@ -10,6 +11,8 @@
 #define SECOND       1000000u
 #define DISTURBED_US (3 * SECOND) /* a NAT that lost its state so lately excuses a pair */
 #define REQUEST_TYPE 0x0001
+#define SUCCESS_TYPE 0x0101
+#define APART_US     500000u /* rounds that the other side begins */
 
 static const char *name_of(uint32_t host)
 {
@@ -66,144 +69,19 @@ static uint16_t type_of(const uint8_t *bytes)
 {
     return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
-
-/* ---- addresses ---- */
-
-static struct rules_target *find_target(struct rules_side *side, const struct stun_addr *addr)
-{
-    for (uint32_t i = 0; i < side->targets; i++) {
-        if (stun_addr_equal(&side->target[i].addr, addr))
-            return &side->target[i];
-    }
-    return NULL;
-}
-
-static struct rules_target *target_at(struct rules_side *side, const struct stun_addr *addr)
-{
-    struct rules_target *t = find_target(side, addr);
-
-    if (t != NULL || side->targets == RULES_TARGETS)
-        return t;
-    t = &side->target[side->targets++];
-    memset(t, 0, sizeof(*t));
-    t->addr = *addr;
-    return t;
-}
-
-static bool ip_attested(const struct rules_side *side, const struct stun_addr *addr)
-{
-    for (uint32_t i = 0; i < side->targets; i++) {
-        if (side->target[i].attested && stun_addr_same_ip(&side->target[i].addr, addr))
-            return true;
-    }
-    return false;
-}
-
-static void count_unattested(struct world *w, uint32_t host, const struct stun_addr *to)
-{
-    struct rules_side *side = &w->rules.side[host];
-    struct rules_target *t = target_at(side, to);
-    char text[STUN_ADDR_TEXT_BYTES];
-    uint32_t sum = 0;
-
-    if (t != NULL && t->tricked && ++t->unheard > w->rules.most_tricked)
-        w->rules.most_tricked = t->unheard;
-    if (t != NULL && t->tricked && t->unheard > 2 * PUNCH_BUDGET_UNATTESTED)
-        world_fault(w, "%s: %u packets to %s, from where a copy came", name_of(host),
-                    (unsigned)t->unheard, stun_addr_text(to, text));
-    if (t == NULL || t->heard || ip_attested(side, to))
-        return;
-    t->unheard++;
-    for (uint32_t i = 0; i < side->targets; i++) {
-        if (stun_addr_same_ip(&side->target[i].addr, to))
-            sum += side->target[i].unheard;
-    }
-    if (sum > PUNCH_BUDGET_UNATTESTED)
-        world_fault(w, "%s: %u packets to %s, which nobody vouches for", name_of(host),
-                    (unsigned)sum, stun_addr_text(to, text));
-}
-
-static void count_plain(struct world *w, uint32_t host)
-{
-    struct rules_side *side = &w->rules.side[host];
-    uint64_t now_us = peer_now(w, host);
-
-    if (side->plain_from_us == UINT64_MAX)
-        side->plain_from_us = now_us;
-    if (side->plain >= RULES_STORM && !side->stormed &&
-        now_us < side->plain_us[side->plain % RULES_STORM] + SECOND) {
-        side->stormed = true;
-        world_fault(w, "%s: a storm of more than %d checks in a second", name_of(host),
-                    RULES_STORM);
-    }
-    side->plain_us[side->plain++ % RULES_STORM] = now_us;
-    if (now_us < side->plain_from_us + SECOND / 10 &&
-        ++side->plain_100_ms > PUNCH_BUDGET_FIRST_100_MS)
-        world_fault(w, "%s: more than %d packets in the first 100 ms", name_of(host),
-                    PUNCH_BUDGET_FIRST_100_MS);
-    if (now_us < side->plain_from_us + SECOND && ++side->plain_second > PUNCH_BUDGET_FIRST_SECOND)
-        world_fault(w, "%s: more than %d packets in the first second", name_of(host),
-                    PUNCH_BUDGET_FIRST_SECOND);
-}
-
-static void count_guess(struct world *w, uint32_t host, const struct stun_addr *to)
-{
-    struct rules_side *side = &w->rules.side[host];
-    uint64_t now_us = peer_now(w, host);
-    uint64_t *slot = &side->guessed_us[side->guesses % RULES_SEARCH_A_SECOND];
-
-    if (side->guesses >= RULES_SEARCH_A_SECOND && now_us < *slot + SECOND)
-        world_fault(w, "%s: searches with more than %d packets a second", name_of(host),
-                    RULES_SEARCH_A_SECOND);
-    *slot = now_us;
-    if (side->guesses < RULES_GUESSES)
-        side->guessed[side->guesses] = *to;
-    side->guesses++;
-    if (side->guesses > RULES_SEARCH + RULES_PREDICTED)
-        world_fault(w, "%s: searches with more than %d packets", name_of(host),
-                    RULES_SEARCH + RULES_PREDICTED);
-}
-
-static bool was_guessed(const struct rules_side *side, const struct stun_addr *addr)
-{
-    uint32_t count = side->guesses < RULES_GUESSES ? side->guesses : RULES_GUESSES;
-
-    for (uint32_t i = 0; i < count; i++) {
-        if (stun_addr_equal(&side->guessed[i], addr))
-            return true;
-    }
-    return false;
-}
-
-static bool is_proven(const struct rules_side *side, const struct punch_pair *pair)
-{
-    for (uint32_t i = 0; i < side->provens; i++) {
-        if (same_pair(&side->proven[i], pair))
-            return true;
-    }
-    return false;
-}
-
-static void count_request(struct world *w, uint32_t host, const struct punch_pair *pair)
-{
-    struct rules_side *side = &w->rules.side[host];
-    const struct rules_target *t = find_target(side, &pair->remote);
-
-    count_unattested(w, host, &pair->remote);
-    if (is_proven(side, pair))
-        return;
-    if (t != NULL && t->heard && (t->planned || was_guessed(side, &pair->remote)))
-        return;
-    if (pair->socket == PUNCH_DATA_SOCKET && t != NULL && (t->signalled || t->heard))
-        count_plain(w, host);
-    else if (pair->socket >= PUNCH_SEARCH_SOCKET || t == NULL || (!t->signalled && !t->heard))
-        count_guess(w, host, &pair->remote);
-}
-
 /* ---- what must be true of events ---- */
 
 static bool is_excused(const struct world *w)
 {
+    if (w->scene.trouble == SCENE_MOVE && w->now_us >= w->trouble.began_us &&
+        w->now_us - w->trouble.began_us < DISTURBED_US)
+        return true;
+    for (uint32_t h = 0; h < SCENE_HOSTS; h++) { /* it takes other sockets */
+        uint64_t round_us = w->rules.side[h].round_us;
+
+        if (round_us != 0 && w->now_us - round_us < DISTURBED_US)
+            return true;
+    }
     for (uint32_t i = 0; i < w->scene.nats; i++) {
         const struct world_nat *nat = &w->nat[i];
 
@@ -238,8 +116,11 @@ static void check_proven(struct world *w, uint32_t host, const struct punch_pair
 {
     struct rules_side *side = &w->rules.side[host];
     const char *why = carries(w, host, pair);
+    struct rules_target *t = budgets_target(side, &pair->remote);
     char text[STUN_ADDR_TEXT_BYTES];
 
+    if (t != NULL)
+        t->answered = true;
     if (side->provens < RULES_PROVEN)
         side->proven[side->provens++] = *pair;
     if (why == NULL)
@@ -269,11 +150,11 @@ static void check_origin(struct world *w, uint32_t host, const struct punch_even
                    ? find_id(w, 1 - host, transaction_of(cause->bytes), false)
                    : NULL;
     if (event->kind == PUNCH_EVENT_USABLE && original != NULL && !original->delivered) {
-        struct rules_target *t = target_at(&w->rules.side[host], &event->pair.remote);
+        struct rules_target *t = budgets_target(&w->rules.side[host], &event->pair.remote);
 
         w->rules.known[RULES_KNOWN_REPLAY]++;
         if (t != NULL)
-            t->tricked = !ip_attested(&w->rules.side[host], &event->pair.remote);
+            t->tricked = !budgets_attested(&w->rules.side[host], &event->pair.remote);
         return;
     }
     world_fault(w, "%s: a pair became %s by a packet that the peer has not sent (%s)",
@@ -302,12 +183,12 @@ static void begin_again(struct rules_side *side)
     side->plain_100_ms = side->plain_second = 0;
     side->guesses = 0;
     side->provens = 0;
-    side->has_path = false;
+    side->has_path = side->doubts = false;
 }
 
 static void note_heard(struct rules_side *side, const struct punch_event *event)
 {
-    struct rules_target *t = target_at(side, &event->pair.remote);
+    struct rules_target *t = budgets_target(side, &event->pair.remote);
 
     if (t == NULL)
         return;
@@ -344,6 +225,8 @@ void rules_begin(struct world *w)
         struct rules_side *side = &r->side[h];
 
         side->targets = side->plain = side->sent = side->sent_before_path = 0;
+        side->introduced_us = side->began_us = side->round_us = 0;
+        side->formers = 0;
         side->stormed = false;
         begin_again(side);
     }
@@ -351,7 +234,7 @@ void rules_begin(struct world *w)
 
 void rules_candidate(struct world *w, uint32_t host, const struct stun_addr *addr, bool attested)
 {
-    struct rules_target *t = target_at(&w->rules.side[host], addr);
+    struct rules_target *t = budgets_target(&w->rules.side[host], addr);
 
     if (t == NULL)
         return;
@@ -374,7 +257,7 @@ void rules_sent(struct world *w, uint32_t host, const struct punch_out *out, con
     if (type_of(bytes) == REQUEST_TYPE) {
         if (find_id(w, host, transaction_of(bytes), true) == NULL)
             world_fault(w, "%s: more than %d requests", name_of(host), RULES_IDS);
-        count_request(w, host, &out->pair);
+        budgets_request(w, host, &out->pair);
     } else if (find_id(w, 1 - host, transaction_of(bytes), false) == NULL) {
         world_fault(w, "%s: answers what the peer has not asked", name_of(host));
     }
@@ -383,18 +266,50 @@ void rules_sent(struct world *w, uint32_t host, const struct punch_out *out, con
 void rules_sent_link(struct world *w, uint32_t host, const struct punch_pair *pair, size_t routes)
 {
     struct rules_side *side = &w->rules.side[host];
-    const struct rules_target *t = find_target(side, &pair->remote);
+    const struct rules_target *t = budgets_find(side, &pair->remote);
     char text[STUN_ADDR_TEXT_BYTES];
 
     if (side->has_path) {
-        if (routes != 1 || !same_pair(&side->path, pair))
+        trouble_sent_link(w, host);
+        if (routes != (side->doubts && w->scene.relay ? 2 : 1) || !same_pair(&side->path, pair))
             world_fault(w, "%s: there is a path, but link packets go to %s", name_of(host),
                         stun_addr_text(&pair->remote, text));
         return;
     }
-    count_unattested(w, host, &pair->remote);
+    budgets_unattested(w, host, &pair->remote);
     if (t == NULL || !t->heard)
-        count_plain(w, host);
+        budgets_plain(w, host);
+}
+
+void rules_sent_relayed(struct world *w, uint32_t host)
+{
+    const struct rules_side *side = &w->rules.side[host];
+
+    if (side->has_path && !side->doubts)
+        world_fault(w, "%s: there is a path, but link packets go by the relay", name_of(host));
+}
+
+void rules_introduced(struct world *w, uint32_t host)
+{
+    w->rules.side[host].introduced_us = peer_now(w, host);
+}
+
+void rules_again(struct world *w, uint32_t host, bool heard_of)
+{
+    struct rules_side *side = &w->rules.side[host];
+    struct rules_side was = *side;
+    uint64_t now_us = peer_now(w, host);
+
+    if (heard_of && now_us < side->began_us + APART_US)
+        return;
+    side->began_us = now_us;
+    side->round_us = w->now_us;
+    begin_again(side);
+    /* A path that is kept, and what has been proven. */
+    memcpy(side->proven, was.proven, sizeof(was.proven));
+    side->provens = was.provens;
+    side->has_path = was.has_path;
+    side->doubts = was.doubts;
 }
 
 void rules_event(struct world *w, uint32_t host, const struct punch_event *event,
@@ -411,13 +326,23 @@ void rules_event(struct world *w, uint32_t host, const struct punch_event *event
         check_origin(w, host, event, cause);
         check_proven(w, host, &event->pair);
         break;
+    case PUNCH_EVENT_DOUBT:
+        if (!side->has_path || !same_pair(&side->path, &event->pair))
+            world_fault(w, "%s: doubts what is no path", name_of(host));
+        side->doubts = true;
+        break;
     case PUNCH_EVENT_PATH:
-        if (!is_proven(side, &event->pair))
+        trouble_path(w, host, side->has_path && !same_pair(&side->path, &event->pair));
+        side->doubts = false;
+        if (!budgets_proven(side, &event->pair))
             world_fault(w, "%s: a path that was not proven", name_of(host));
         side->path = event->pair;
         side->has_path = true;
         break;
     case PUNCH_EVENT_PATH_LOST:
+        if (!side->has_path)
+            world_fault(w, "%s: loses a path that it has not got", name_of(host));
+        side->former[side->formers++ % RULES_FORMER] = side->path;
         begin_again(side);
         break;
     case PUNCH_EVENT_FAILED:
@@ -475,6 +400,11 @@ void rules_received(struct world *w, uint32_t host, const struct world_packet *p
 {
     struct rules_id *id;
 
+    if (packet->size >= STUN_HEADER_BYTES && type_of(packet->bytes) == SUCCESS_TYPE &&
+        packet->who == 1 - host && w->rules.side[host].has_path &&
+        stun_addr_equal(&packet->head.src, &w->rules.side[host].path.remote) &&
+        find_id(w, host, transaction_of(packet->bytes), false) != NULL)
+        trouble_answered(w, host);
     if (packet->size < STUN_HEADER_BYTES || type_of(packet->bytes) != REQUEST_TYPE ||
         (packet->who == WORLD_ATTACKER && packet->kind != ATTACKER_REPLAY &&
          packet->kind != ATTACKER_REPLAY_SOURCE))

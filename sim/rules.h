@@ -16,6 +16,7 @@
 #include "sim/scene.h"
 
 #define RULES_TARGETS         64
+#define RULES_FORMER          8
 #define RULES_PROVEN          64
 #define RULES_IDS             16384 /* requests remembered for each side */
 #define RULES_GUESSES         1024
@@ -42,6 +43,7 @@ enum rules_known {
 struct rules_target {
     struct stun_addr addr;
     bool attested, signalled, heard;
+    bool answered;    /* a check */
     bool planned;     /* part of a search when it was heard */
     bool tricked;     /* heard only by a replay: RULES_KNOWN_REPLAY */
     uint32_t unheard; /* packets before it was heard from */
@@ -58,9 +60,12 @@ struct rules_side {
     uint32_t targets;
     struct punch_pair proven[RULES_PROVEN];
     uint32_t provens;
-    struct punch_pair path;
-    bool has_path;
-    uint64_t plain_from_us; /* UINT64_MAX: not begun */
+    struct punch_pair path, former[RULES_FORMER]; /* lost ones; looked for again */
+    uint32_t formers;
+    bool has_path, doubts;
+    uint64_t introduced_us, began_us; /* the dial; a round */
+    uint64_t round_us;                /* the same, in the time of the world */
+    uint64_t plain_from_us;           /* UINT64_MAX: not begun */
     uint32_t plain, plain_100_ms, plain_second;
     uint64_t plain_us[RULES_STORM];
     bool stormed;
@@ -87,6 +92,10 @@ void rules_begin(struct world *w);
 void rules_candidate(struct world *w, uint32_t host, const struct stun_addr *addr, bool attested);
 void rules_sent(struct world *w, uint32_t host, const struct punch_out *out, const uint8_t *bytes);
 void rules_sent_link(struct world *w, uint32_t host, const struct punch_pair *pair, size_t routes);
+void rules_sent_relayed(struct world *w, uint32_t host);
+void rules_introduced(struct world *w, uint32_t host);
+/* A round begins here, or, if heard of, maybe: a peer does not follow two in half a second. */
+void rules_again(struct world *w, uint32_t host, bool heard_of);
 /* cause: the packet that it came of, or NULL. */
 void rules_event(struct world *w, uint32_t host, const struct punch_event *event,
                  const struct world_packet *cause);

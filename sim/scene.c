@@ -264,7 +264,25 @@ static void equip_host(struct maker *m, uint32_t h)
     host->learns = chance(m, 30);
 }
 
+/* After everything else, so that the seeds of yesterday are those of today. */
 static void add_trouble(struct maker *m)
+{
+    struct scene *s = m->s;
+
+    s->relay = chance(m, 10);
+    if (!chance(m, 4))
+        return;
+    s->trouble = (enum scene_trouble)(1 + below(m, 3));
+    s->relay = chance(m, 80);
+    s->trouble_host = (uint32_t)below(m, SCENE_HOSTS);
+    s->trouble_after_us = 500 * MS + below(m, (chance(m, 20) ? 60 : 4) * SECOND);
+    s->trouble_long_us = s->trouble == SCENE_BLACKOUT ? 10 * SECOND : 0;
+    if (s->trouble == SCENE_REBOOT && s->host[s->trouble_host].network == SCENE_INTERNET)
+        s->trouble = SCENE_MOVE;
+    s->talk_gap_us = (20 + below(m, 80)) * MS;
+}
+
+static void add_accidents(struct maker *m)
 {
     struct scene *s = m->s;
 
@@ -340,7 +358,8 @@ void scene_make(struct scene *s, uint64_t seed)
     add_lies(&m);
     s->calm = chance(&m, 50);
     if (!s->calm)
-        add_trouble(&m);
+        add_accidents(&m);
+    add_trouble(&m);
 }
 
 bool scene_is_ordinary(const struct scene *s)
@@ -379,6 +398,14 @@ const char *scene_class_text(enum scene_class kind)
                                                     "block", "random", "blocked"};
 
     return text[kind];
+}
+
+const char *scene_trouble_text(enum scene_trouble trouble)
+{
+    static const char *const text[SCENE_TROUBLES] = {"nothing", "a NAT reboots", "a host moves",
+                                                     "a blackout of 10 s"};
+
+    return text[trouble];
 }
 
 const char *scene_shape_text(enum scene_shape shape)
@@ -435,8 +462,14 @@ void scene_print(const struct scene *s)
            (unsigned)s->core_hops, (double)s->bounce_us / 1e3);
     for (uint32_t h = 0; h < SCENE_HOSTS; h++)
         print_host(s, h);
+    if (s->trouble != SCENE_NO_TROUBLE)
+        printf("then %s (the %s's), %.1f s after both are connected\n",
+               scene_trouble_text(s->trouble), s->trouble_host == 0 ? "caller" : "callee",
+               (double)s->trouble_after_us / 1e6);
+    if (s->relay)
+        printf("the mediator relays\n");
     if (s->calm) {
-        printf("nothing goes wrong\n");
+        printf("nothing goes wrong on the way\n");
         return;
     }
     printf("loss %.1f%%, duplicates %.1f%%, reordered %.1f%%, jitter %.1f ms; notes: loss %.1f%%, "

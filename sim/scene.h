@@ -15,6 +15,9 @@
 #define SCENE_LIES     6
 #define SCENE_NO_NAT   UINT32_MAX
 
+/* What happens to a link that is made. */
+enum scene_trouble { SCENE_NO_TROUBLE, SCENE_REBOOT, SCENE_MOVE, SCENE_BLACKOUT, SCENE_TROUBLES };
+
 enum scene_shape { SCENE_APART, SCENE_SAME_LAN, SCENE_SAME_CGN };
 
 /* What the NATs before a host mean for whoever wants to reach it, worst layer. */
@@ -79,7 +82,12 @@ struct scene {
     uint64_t reboot_us;
     uint64_t talk_us;     /* how long link packets flow after both have a path */
     uint64_t talk_gap_us; /* between them */
-    bool calm;            /* nothing goes wrong: no loss, no attack, no accident */
+    bool relay;           /* the mediator carries link packets */
+    enum scene_trouble trouble;
+    uint32_t trouble_host;
+    uint64_t trouble_after_us; /* both have a path */
+    uint64_t trouble_long_us;  /* the blackout */
+    bool calm;                 /* nothing goes wrong: no loss, no attack, no accident */
 };
 
 void scene_make(struct scene *s, uint64_t seed);
@@ -91,6 +99,7 @@ bool scene_has_pool(const struct scene *s);
 /* False: behind one CGN that does not hairpin, and the hosts don't know their homes' addresses. */
 bool scene_has_way(const struct scene *s);
 const char *scene_class_text(enum scene_class kind);
+const char *scene_trouble_text(enum scene_trouble trouble);
 const char *scene_shape_text(enum scene_shape shape);
 /* The layers between a host and the Internet, from the host on; returns how many. */
 uint32_t scene_layers(const struct scene *s, uint32_t host, uint32_t nat[static SCENE_NATS]);

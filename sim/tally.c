@@ -95,6 +95,21 @@ static void take_most(struct tally_most *most, uint64_t value, uint64_t seed)
         *most = (struct tally_most){value, seed};
 }
 
+static void add_trouble(struct tally *t, const struct world *w)
+{
+    struct tally_trouble *sum = &t->trouble[w->scene.trouble];
+
+    if (w->trouble.ended_us == UINT64_MAX || !w->trouble.direct)
+        return;
+    sum->links++;
+    sum->again += w->peer[0].connected && w->peer[1].connected;
+    sum->relayed += w->scene.relay;
+    for (uint32_t h = 0; h < SCENE_HOSTS; h++) {
+        if (w->scene.relay && w->scene.calm && w->trouble.stall_us[h] > sum->longest_us)
+            sum->longest_us = w->trouble.stall_us[h];
+    }
+}
+
 void tally_add_run(struct tally *t, const struct world *w)
 {
     const struct scene *s = &w->scene;
@@ -125,6 +140,7 @@ void tally_add_run(struct tally *t, const struct world *w)
         t->known[i] += w->rules.known[i];
         remember_one(&t->known_seed[i], w->rules.known[i] > 0 ? s->seed : 0);
     }
+    add_trouble(t, w);
     take_most(&t->tricked, w->rules.most_tricked, s->seed);
     for (uint32_t h = 0; h < SCENE_HOSTS; h++)
         take_most(&t->sent, w->rules.side[h].sent_before_path, s->seed);
@@ -162,6 +178,16 @@ void tally_add(struct tally *sum, const struct tally *t)
     for (uint32_t i = 0; i < RULES_KNOWNS; i++) {
         sum->known[i] += t->known[i];
         remember_one(&sum->known_seed[i], t->known_seed[i]);
+    }
+    for (uint32_t i = 0; i < SCENE_TROUBLES; i++) {
+        struct tally_trouble *to = &sum->trouble[i];
+        const struct tally_trouble *from = &t->trouble[i];
+
+        to->links += from->links;
+        to->again += from->again;
+        to->relayed += from->relayed;
+        if (from->longest_us > to->longest_us)
+            to->longest_us = from->longest_us;
     }
     take_most(&sum->tricked, t->tricked.value, t->tricked.seed);
     take_most(&sum->sent, t->sent.value, t->sent.seed);
@@ -208,6 +234,16 @@ static void print_counts(const struct tally *t)
     }
     printf(" paths lost %llu, found again %llu\n", (unsigned long long)t->lost,
            (unsigned long long)t->found_again);
+    for (uint32_t i = 1; i < SCENE_TROUBLES; i++) {
+        const struct tally_trouble *s = &t->trouble[i];
+
+        printf(
+            "  links, and then %s: %llu, direct again %.1f%%; %llu had a relay: silent for at most "
+            "%.1f s\n",
+            scene_trouble_text((enum scene_trouble)i), (unsigned long long)s->links,
+            percent(s->again, s->links), (unsigned long long)s->relayed,
+            (double)s->longest_us / 1e6);
+    }
     for (uint32_t i = 0; i < TALLY_REASONS; i++) {
         if (t->failed[i] > 0)
             printf("  not direct %8llu  %s\n", (unsigned long long)t->failed[i],

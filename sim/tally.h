@@ -26,6 +26,13 @@ struct tally_most {
     uint64_t value, seed;
 };
 
+/* Links that something has happened to. */
+struct tally_trouble {
+    uint64_t links, again; /* direct at the end, too */
+    uint64_t relayed,
+        longest_us; /* with a relay; the longest silence, where nothing else was wrong */
+};
+
 struct tally {
     uint64_t runs, steps, packets, repeated;
     uint64_t seconds_ns;               /* of processor time */
@@ -36,6 +43,7 @@ struct tally {
     struct tally_most tricked;         /* packets to an address that a replay came from */
     struct tally_most sent;     /* packets of one side in a dial, until it had a path or gave up */
     uint64_t lost, found_again; /* paths */
+    struct tally_trouble trouble[SCENE_TROUBLES];
     struct tally_row row[TALLY_ROWS];
     uint64_t faults;
     struct tally_fault fault[TALLY_FAULTS];

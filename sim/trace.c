@@ -202,6 +202,9 @@ static void print_note(const struct punch_note *note)
     case PUNCH_NOTE_SEND_FIRST:
         printf("send first");
         break;
+    case PUNCH_NOTE_AGAIN:
+        printf("again");
+        break;
     default:
         printf("number %d", (int)note->kind);
         break;
@@ -219,6 +222,7 @@ void trace_event(struct world *w, uint32_t host, const struct punch_event *event
         [PUNCH_EVENT_PATH_LOST] = "path lost",
         [PUNCH_EVENT_FAILED] = "failed",
         [PUNCH_EVENT_DROP_SOCKET] = "drops socket",
+        [PUNCH_EVENT_DOUBT] = "doubts the path",
     };
     char text[STUN_ADDR_TEXT_BYTES];
 

@@ -40,6 +40,12 @@ static void send_keepalive(struct world *w, uint32_t host)
                     packet, stun_finish(&b));
 }
 
+void warm_keepalive(struct world *w, uint32_t host)
+{
+    w->peer[host].keepalive.tries = 0;
+    w->peer[host].keepalive.next_us = peer_now(w, host);
+}
+
 static void put(wire_Coordinates *out, wire_CandidateKind kind, const struct stun_addr *addr)
 {
     wire_Candidate *c;
@@ -163,6 +169,17 @@ static bool keepalive_answer(struct world *w, uint32_t host, const struct stun_m
     k->next_us = peer_now(w, host) + KEEPALIVE_US;
     if (p->reflexive.family == STUN_NO_FAMILY)
         p->reflexive = msg->mapped;
+    if (w->trouble.began_us != UINT64_MAX) {
+        moved = !stun_addr_same_ip(&msg->mapped, &p->reflexive) ||
+                (nat_profile_is_consistent(&p->profile) &&
+                 !stun_addr_equal(&msg->mapped, &p->reflexive));
+        p->reflexive = p->profile.public_addr = msg->mapped;
+        if (moved || w->scene.trouble == SCENE_MOVE)
+            warm_publish(w, host);
+        if (moved)
+            dial_elsewhere(w, host);
+        return true;
+    }
     if (moved && !p->surveying)
         begin_survey(w, host);
     return true;

@@ -112,6 +112,7 @@ void world_begin(struct world *w, uint64_t seed)
     begin_nats(w);
     mediator_begin(w);
     rules_begin(w);
+    trouble_begin(w);
     for (uint32_t h = 0; h < SCENE_HOSTS; h++)
         peer_begin(w, h);
     plan_accidents(w);
@@ -150,6 +151,18 @@ static void perform(struct world *w, const struct agenda_item *item)
     case AGENDA_REBOOT:
         reboot(w);
         break;
+    case AGENDA_RELAYED:
+        dial_relayed(w, item->who);
+        break;
+    case AGENDA_CANDIDATES:
+        dial_candidates(w, item->who);
+        break;
+    case AGENDA_TROUBLE:
+        trouble_happens(w);
+        break;
+    case AGENDA_TROUBLE_ENDS:
+        trouble_ends(w);
+        break;
     case AGENDA_JUMP:
         peer_leap(w, item->who);
         break;
@@ -160,7 +173,7 @@ static void perform(struct world *w, const struct agenda_item *item)
 static uint64_t end_of(const struct world *w)
 {
     const struct peer *a = &w->peer[0], *b = &w->peer[1];
-    uint64_t settled = 0;
+    uint64_t settled = 0, trouble = trouble_until(w);
 
     for (uint32_t h = 0; h < SCENE_HOSTS; h++) {
         const struct peer *p = &w->peer[h];
@@ -170,7 +183,8 @@ static uint64_t end_of(const struct world *w)
             return UINT64_MAX;
         settled = at > settled ? at : settled;
     }
-    return settled + (a->ever && b->ever ? w->scene.talk_us : AFTERMATH_US);
+    settled += a->ever && b->ever ? w->scene.talk_us : AFTERMATH_US;
+    return settled > trouble ? settled : trouble;
 }
 
 static bool step(struct world *w)
@@ -186,7 +200,8 @@ static bool step(struct world *w)
     }
     if ((next < wake ? next : wake) > end_of(w))
         return false;
-    if (w->now_us > w->scene.dial_us + DIAL_LIMIT_US && end_of(w) == UINT64_MAX) {
+    if (w->now_us > w->scene.dial_us + DIAL_LIMIT_US && end_of(w) == UINT64_MAX &&
+        !w->trouble.planned) {
         world_fault(w, "%s: neither a path nor a failure after %u s",
                     w->peer[0].ever || w->peer[0].failed ? "callee" : "caller",
                     (unsigned)(DIAL_LIMIT_US / SECOND));
@@ -218,4 +233,6 @@ void world_run(struct world *w)
         ;
     if (w->fault[0] == 0)
         rules_end(w);
+    if (w->fault[0] == 0)
+        trouble_check(w);
 }

@@ -19,6 +19,7 @@
 #include "sim/peer.h"
 #include "sim/rules.h"
 #include "sim/scene.h"
+#include "sim/trouble.h"
 
 #define WORLD_PACKETS      4096
 #define WORLD_PACKET_BYTES PUNCH_MAX_PACKET_BYTES
@@ -65,6 +66,7 @@ struct world {
     struct mediator mediator;
     struct attacker attacker;
     struct rules rules;
+    struct trouble trouble;
     struct world_packet packet[WORLD_PACKETS];
     uint32_t free_packet[WORLD_PACKETS];
     uint32_t free_packets;

@@ -70,6 +70,9 @@ static void begin_pair(struct pair *pair)
         memset(pair, 0, sizeof(*pair));
         return;
     }
+    /* No guess any more: it counts like any address of the peer. */
+    if (pair->kind == PUNCH_PREDICTED)
+        pair->kind = PUNCH_PEER_REFLEXIVE;
     pair->attested_by_proof = pair->attested_by_proof || pair->proven;
     pair->attested = pair->attested || pair->proven;
     pair->heard = pair->proven = pair->nominate = pair->triggered = false;
@@ -85,6 +88,8 @@ static void begin_pair(struct pair *pair)
 
 static void begin(struct punch *p, bool we_ask)
 {
+    /* No note of the peer keeps a first dial from its end. */
+    uint64_t end_us = p->state == PUNCHING && !p->connected_before ? p->deadline_us : NEVER;
     uint64_t start_us = p->now_us;
 
     /* The caller's openers leave when the note has come. */
@@ -108,6 +113,7 @@ static void begin(struct punch *p, bool we_ask)
     engine_begin(p, start_us);
     if (p->again.recover_until_us != 0 && p->deadline_us > start_us + ROUND_US)
         p->deadline_us = start_us + ROUND_US;
+    p->deadline_us = engine_earlier(p->deadline_us, end_us);
     if (we_ask)
         engine_note(p, PUNCH_NOTE_AGAIN);
 }

@@ -263,7 +263,7 @@ static uint64_t due(const struct punch *p, const struct pair *pair, bool burst_o
         return at;
     if (at < p->pace_us)
         at = p->pace_us;
-    if (at < samples_hold(p) && pair_crosses_nat(pair))
+    if (at < samples_hold(p) && pair_crosses_nat(pair) && !pair->attested_by_proof)
         at = samples_hold(p);
     if (pair->sent == 0 && burst_over && at < p->pace_new_us)
         at = p->pace_new_us;

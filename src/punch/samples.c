@@ -75,13 +75,23 @@ static bool samples_help(const struct punch *p)
            (plan_need(&p->profile) == PLAN_NEED_SAMPLES || !plan_lenient(&p->their_profile));
 }
 
+/* The peer got in there: another one in its place would close the way. */
+static bool is_met(const struct punch *p)
+{
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        if (p->pairs[i].used && p->pairs[i].heard && p->pairs[i].socket == PUNCH_FRESH_SOCKET)
+            return true;
+    }
+    return false;
+}
+
 void samples_want(struct punch *p)
 {
     bool varies = samples_help(p);
     struct punch_event *event;
 
     if (p->forecast.wanted || p->now_us < p->forecast.not_before_us || p->bounce_count == 0 ||
-        !p->sockets[PUNCH_DATA_SOCKET].open || (!varies && !poisoned(p)))
+        !p->sockets[PUNCH_DATA_SOCKET].open || (!varies && !poisoned(p)) || is_met(p))
         return;
     p->forecast.wanted = true;
     event = engine_event(p, PUNCH_EVENT_WANT_SOCKET);
