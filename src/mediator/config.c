@@ -172,7 +172,7 @@ void config_init(struct config *config)
                 .connection_rate = 20,
                 .connection_burst = 100,
                 .message_rate = 50,
-                .message_burst = 100,
+                .message_burst = 400, /* a client resumes all its dials at once */
                 .dial_rate = 5,
                 .dial_burst = 20,
                 .prefix_dial_rate = 50,

@@ -125,6 +125,11 @@ static int set_up_slow(void **state)
     return set_up_with(state, "relay-rate = 100000\n");
 }
 
+static int set_up_two_dials(void **state)
+{
+    return set_up_with(state, "live-dials = 2\n");
+}
+
 static int set_up_few(void **state)
 {
     return set_up_with(state, "relay-sessions = 1\n");
@@ -437,6 +442,31 @@ static void test_quota_of_sessions(void **state)
     assert_int_equal(stage->msg.body.peer_coord.relay_tag.size, TAG);
 }
 
+static void test_so_many_dials_of_a_session(void **state)
+{
+    struct stage *stage = *state;
+    struct client other;
+
+    for (uint8_t i = 1; i <= 2; i++) {
+        assert_true(client_dial(&stage->a.client, &stage->b.client.identity.id, i, NULL));
+        assert_true(client_expect(&stage->a.client, PEER_COORD, &stage->msg));
+        assert_true(client_expect(&stage->b.client, PEER_COORD, &stage->msg));
+    }
+    assert_true(client_dial(&stage->a.client, &stage->b.client.identity.id, 3, NULL));
+    assert_true(client_expect_error(&stage->a.client, wire_ErrorCode_ERROR_TOO_MANY, &stage->msg));
+    /* Others learn nothing of it. */
+    assert_true(client_open(&other, &stage->mediator.control[0], 5));
+    assert_true(client_register(&other, ANYONE, NULL, NULL));
+    assert_true(client_dial(&other, &stage->b.client.identity.id, 4, NULL));
+    assert_true(client_expect_error(&other, wire_ErrorCode_ERROR_NO_SUCH_PEER, &stage->msg));
+    assert_true(client_dial_end(&stage->b.client, 1));
+    assert_true(client_note(&stage->b.client, 1, 0));
+    assert_true(client_expect_error(&stage->b.client, NO_SUCH_DIAL, &stage->msg));
+    assert_true(client_dial(&other, &stage->b.client.identity.id, 5, NULL));
+    assert_true(client_expect(&other, PEER_COORD, &stage->msg));
+    client_free(&other);
+}
+
 static void test_quota_of_bytes(void **state)
 {
     struct stage *stage = *state;
@@ -658,6 +688,7 @@ int main(void)
         TEST(test_no_relay_if_the_caller_wants_none),
         TEST_WITH(test_a_mediator_without_relay_says_so, set_up_without_relay),
         TEST_WITH(test_quota_of_sessions, set_up_few),
+        TEST_WITH(test_so_many_dials_of_a_session, set_up_two_dials),
         TEST_WITH(test_quota_of_bytes, set_up_slow),
         TEST(test_dial_end_stops_it),
         TEST(test_resume_after_a_lost_session),
