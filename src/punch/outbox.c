@@ -337,7 +337,9 @@ bool punch_output(struct punch *p, uint64_t now_us, struct punch_out *out,
            samples_output(p, out, buffer, PUNCH_MAX_PACKET_BYTES) ||
            output_check(p, PLANNED, out, buffer) ||
            search_output(p, out, buffer, PUNCH_MAX_PACKET_BYTES) ||
-           output_check(p, ORDINARY, out, buffer);
+           output_check(p, ORDINARY, out, buffer) ||
+           /* What it waited for may just have been given up. */
+           samples_output(p, out, buffer, PUNCH_MAX_PACKET_BYTES);
 }
 
 void punch_sent(struct punch *p, uint64_t now_us, const struct punch_out *out, int error)
