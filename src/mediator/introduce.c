@@ -98,7 +98,7 @@ void introduce_get_peer(struct session *caller, const wire_GetPeer *msg, uint64_
         introduce_refuse_later(caller, dial_id, now_us);
         return;
     }
-    dial->no_relay = msg->no_relay;
+    dial->no_relay = msg->no_relay || callee->no_relay;
     dial_life_join(dial, caller, callee, now_us);
     dials_move(server->dials, dial, DIALS_ASKED, now_us);
     introduction_prepare(&intro, dial, caller, callee, now_us);

@@ -122,6 +122,7 @@ static void session_register(struct session *session, const wire_Register *msg, 
     }
     coordinates_take(&msg->coordinates, &session->coordinates);
     session->visibility = msg->visibility;
+    session->no_relay = msg->no_relay;
     session_set_allowed(session, msg);
     session_send_registered(session);
 }

@@ -48,6 +48,7 @@ struct session {
     struct attested attested;
     struct coordinates coordinates;
     wire_Visibility visibility;
+    bool no_relay; /* not for this peer's calls, whoever makes them */
     uint8_t allowed_count;
     struct identity_id *allowed; /* owned; NULL if none */
     struct limit_bucket messages, dials, calls, replacements;

@@ -83,7 +83,8 @@ struct eyelet_conn {
     bool relay_open; /* the mediator has given a tag for this dial */
     uint8_t relay_tag[WIRE_RELAY_TAG_BYTES];
     char relay_refusal[121];
-    bool heard_by_relay; /* the last link packet came so */
+    bool heard_by_relay; /* the last link packet came so; otherwise from: */
+    struct punch_pair heard_from;
     bool was_silent;     /* the link's timers may have backed off meanwhile */
     struct story *story; /* owned; NULL: out of memory */
     bool path_up;

@@ -47,8 +47,8 @@ int eyelet_nat_profile(const eyelet_endpoint *ep, eyelet_nat *nat)
     const struct session *s = &ep->session;
     eyelet_nat out = {.size = nat->size};
     why_nat(&s->profile, &out);
-    out.settled =
-        s->state == SESSION_UP && s->explorer.running && explore_is_settled(&s->explorer.machine);
+    out.settled = s->state == SESSION_UP && s->explorer.running && s->profile.endpoints_seen > 0 &&
+                  explore_is_settled(&s->explorer.machine);
     out.complete = out.settled && s->explorer.machine.phase == EXPLORE_DONE;
     out.public_address_bytes = fill_address(ep, PUNCH_DATA_SOCKET, &out.public_address);
     out.udp = session_is_attested(ep, STUN_IPV4) || session_is_attested(ep, STUN_IPV6);

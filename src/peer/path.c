@@ -169,8 +169,17 @@ void path_proven(struct eyelet_conn *conn, uint64_t now_us, const struct punch_e
     }
 }
 
+/* No check of ours is answered yet, and maybe none of the peer's was heard, but the handshake came
+ * this way. */
 void path_usable(struct eyelet_conn *conn, uint64_t now_us)
 {
+    if (conn->usable_us == 0) {
+        conn->usable = conn->heard_from;
+        conn->usable_us = now_us;
+        conn->usable_kind = stun_addr_is_private(&conn->heard_from.remote)
+                                ? PUNCH_HOST
+                                : PUNCH_SERVER_REFLEXIVE;
+    }
     show_path(conn, now_us, &conn->usable, technique_of(conn->usable_kind), 0);
 }
 
@@ -223,9 +232,14 @@ void path_failed(struct eyelet_conn *conn, const struct punch_event *event)
         conn_report(conn, wire_Outcome_OUTCOME_RELAYED);
         return;
     }
-    conn_fail(conn, conn->was_open ? EYELET_ERR_TIMEOUT : EYELET_ERR_NO_PATH,
-              "no direct path: %s%s%s%s%s", d.reason, d.remedy[0] != '\0' ? ". " : "", d.remedy,
-              conn->relay_refusal[0] != '\0' ? ". The mediator does not relay: " : "",
+    bool refused = conn->relay_refusal[0] != '\0';
+    bool unwanted = !refused && !conn->bare && conn->policy == EYELET_ANY_PATH;
+    int error = refused && conn->policy == EYELET_ANY_PATH ? EYELET_ERR_RELAY : EYELET_ERR_NO_PATH;
+    conn_fail(conn, conn->was_open ? EYELET_ERR_TIMEOUT : error, "no direct path: %s%s%s%s%s",
+              d.reason, d.remedy[0] != '\0' ? ". " : "", d.remedy,
+              refused    ? ". The mediator does not relay: "
+              : unwanted ? ". The peer wants no relay"
+                         : "",
               conn->relay_refusal);
 }
 

@@ -77,6 +77,7 @@ static void receive_link(struct eyelet_endpoint *ep, uint64_t now_us, const stru
         return;
     }
     conn->heard_by_relay = false;
+    conn->heard_from = (struct punch_pair){.socket = s->index, .remote = *from};
     (void)link_input(conn->link, now_us, bytes, size);
     if (conn->punch != NULL && conn->has_path && stun_addr_equal(&conn->pair.remote, from) &&
         conn_socket(conn, conn->pair.socket) == s) {
@@ -437,8 +438,7 @@ static void link_ended(struct eyelet_conn *conn)
 static void follow_link(struct eyelet_conn *conn, uint64_t now_us)
 {
     if (conn->state == CONN_PUNCHING && link_is_established(conn->link)) {
-        if (!conn->has_path && conn->usable_us != 0 && !conn->heard_by_relay) {
-            /* Our own check is not answered yet, but the handshake came this way. */
+        if (!conn->has_path && !conn->heard_by_relay) {
             path_usable(conn, now_us);
         }
         conn->state = CONN_OPEN;

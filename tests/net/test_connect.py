@@ -10,18 +10,22 @@ TEXT = b"through the eyelet\n" * 1000
 
 
 def connect(net, caller, callee, *flags):
-    """caller's bytes to callee and back. Both runs of eyelet."""
+    """caller's bytes to callee and back, by any path if no flags say otherwise. Both runs of eyelet."""
     listen = callee.start("listen", "--allow", caller.id, "--exec", "cat")
     listen.wait_event("registered")
     with open(net.path("text"), "wb") as file:
         file.write(TEXT)
     with open(net.path("text"), "rb") as file:
-        # What is so short would else be over before the direct path is proven.
-        call = caller.start(*(flags or ("--direct-only",)), "connect", callee.id, stdin=file)
+        call = caller.start(*flags, "connect", callee.id, stdin=file)
         call.expect_exit(0)
     if call.out() != TEXT:
         raise Failed(f"{len(call.out())} of {len(TEXT)} bytes came back, or other ones")
     return call, listen
+
+
+def connect_directly(net, caller, callee, *flags):
+    """What is so short would else often be over before the direct path is proven."""
+    return connect(net, caller, callee, "--direct-only", *flags)
 
 
 def expect_path(verb, kind, address):
@@ -33,7 +37,7 @@ def expect_path(verb, kind, address):
 def between(programs, nat_a, nat_b):
     with programs.net(nat_a=nat_a, nat_b=nat_b) as net:
         net.mediator()
-        call, listen = connect(net, net.peer("a"), net.peer("b"))
+        call, listen = connect_directly(net, net.peer("a"), net.peer("b"))
         expect_path(call, "direct", net.public["b"])
         expect_path(listen, "direct", net.public["a"])
 
@@ -69,7 +73,7 @@ def test_open_calls_open(programs):
 def test_same_lan_takes_the_private_path(programs):
     with programs.net(same_lan=True) as net:
         net.mediator()
-        call, listen = connect(net, net.peer("a"), net.peer("b"))
+        call, listen = connect_directly(net, net.peer("a"), net.peer("b"))
         expect_path(call, "direct", net.address["b"])
         expect_path(listen, "direct", net.address["a"])
         for address in (net.address["a"], net.address["b"]):
@@ -79,7 +83,7 @@ def test_same_lan_takes_the_private_path(programs):
 def test_private_addresses_are_not_shown_to_others(programs):
     with programs.net() as net:
         net.mediator()
-        call, listen = connect(net, net.peer("a"), net.peer("b"))
+        call, listen = connect_directly(net, net.peer("a"), net.peer("b"))
         for verb in (call, listen):
             for event in verb.events("path"):
                 assert not event["remote"].startswith("192.168."), event
@@ -105,7 +109,7 @@ def test_delay_of_the_first_path(programs):
     rtt = {("a", "med"): 20, ("b", "med"): 20, ("a", "b"): 40}
     with programs.net(rtt=rtt) as net:
         net.mediator()
-        call, _ = connect(net, net.peer("a"), net.peer("b"))
+        call, _ = connect_directly(net, net.peer("a"), net.peer("b"))
         expect_path(call, "direct", WAN["nat_b"])
         ms = call.events("path")[0]["ms"]
         assert ms < 500, f"first path after {ms} ms"

@@ -5,7 +5,7 @@ import os
 import re
 
 from programs import hash_of
-from test_connect import connect
+from test_connect import connect_directly
 from test_transfer import MIB, receive
 from topology import MEDIATOR, WAN
 
@@ -128,7 +128,7 @@ def test_rubbish_at_the_control_port(programs):
     with programs.net() as net:
         mediator = net.mediator()
         babble = net.start("core", ["python3", script(net, "babble.py", BABBLE), MEDIATOR[0], "9856"], "babble")
-        connect(net, net.peer("a"), net.peer("b"))
+        connect_directly(net, net.peer("a"), net.peer("b"))
         assert babble.wait(60) == 0, babble.err()
         assert mediator.running()
 

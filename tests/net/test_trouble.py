@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from topology import MEDIATOR, WAN, Failed
-from test_connect import connect, expect_path
+from test_connect import connect_directly, expect_path
 
 def nobody(net):
     """An ID that is never registered."""
@@ -101,7 +101,7 @@ def test_bounce_servers_unreachable_for_both(programs):
     with programs.net() as net:
         net.mediator()
         net.iptables("med", "-A", "INPUT", *BOUNCE)
-        call, _ = connect(net, net.peer("a"), net.peer("b"), "-v")
+        call, _ = connect_directly(net, net.peer("a"), net.peer("b"), "-v")
         expect_path(call, "direct", net.public["b"])
 
 
@@ -123,7 +123,7 @@ def test_same_lan_without_bounce_servers(programs):
     with programs.net(same_lan=True) as net:
         net.mediator()
         net.iptables("med", "-A", "INPUT", "-p", "udp", "--dport", "3478:3479", "-j", "DROP")
-        call, _ = connect(net, net.peer("a"), net.peer("b"))
+        call, _ = connect_directly(net, net.peer("a"), net.peer("b"))
         expect_path(call, "direct", net.address["b"])
 
 
@@ -132,7 +132,7 @@ def test_one_bounce_address_unreachable(programs):
     with programs.net() as net:
         net.mediator()
         net.iptables("med", "-A", "INPUT", "-p", "udp", "-d", MEDIATOR[1], "-j", "DROP")
-        call, _ = connect(net, net.peer("a"), net.peer("b"))
+        call, _ = connect_directly(net, net.peer("a"), net.peer("b"))
         expect_path(call, "direct", WAN["nat_b"])
 
 
