@@ -140,7 +140,7 @@ EYELET_API int eyelet_process(eyelet_endpoint *ep);
 
 enum eyelet_event_kind {
     EYELET_EVENT_NONE = 0,
-    /* The mediator knows us and our address is attested: others reach us. */
+    /* The mediator knows us and others reach us; said again after each new session with it. */
     EYELET_EVENT_REGISTERED,
     /* error. It is tried again in the background, unless error is EYELET_ERR_MEDIATOR_KEY. */
     EYELET_EVENT_MEDIATOR_LOST,

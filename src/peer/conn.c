@@ -185,10 +185,10 @@ void conn_coordinates(const struct eyelet_conn *conn, wire_Coordinates *out)
 }
 
 /* Of links the endpoint's own; bare connections have one to give away. */
-static void add_ipv6_socket(struct eyelet_conn *conn, uint64_t now_us)
+void conn_add_ipv6(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct eyelet_endpoint *ep = conn->ep;
-    if (conn->bare || ep->warm[SESSION_IPV6].fd < 0) {
+    if (conn->bare || ep->warm[SESSION_IPV6].fd < 0 || conn->sockets[PUNCH_IPV6_SOCKET] != NULL) {
         return;
     }
     if (session_own_address(ep, STUN_IPV6).family == STUN_IPV6) {
@@ -236,7 +236,7 @@ static int make_engine(struct eyelet_conn *conn, uint64_t now_us)
     struct stun_addr local = conn_local_address(ep, conn->sockets[PUNCH_DATA_SOCKET]);
     if (conn->policy != EYELET_RELAY_ONLY) {
         punch_add_socket(conn->punch, now_us, PUNCH_DATA_SOCKET, &local);
-        add_ipv6_socket(conn, now_us);
+        conn_add_ipv6(conn, now_us);
     }
     return EYELET_OK;
 }

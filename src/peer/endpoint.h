@@ -232,6 +232,8 @@ bool conn_set_socket(struct eyelet_conn *conn, unsigned index, struct udp_socket
 void conn_release_socket(struct eyelet_conn *conn, unsigned index);
 /* Takes the warm bare socket for this connection; the endpoint opens another one. */
 void conn_claim_bare(struct eyelet_conn *conn);
+/* Where this machine has IPv6, the connection punches by it, too. */
+void conn_add_ipv6(struct eyelet_conn *conn, uint64_t now_us);
 /* The address of a socket on its interface, as far as it is known. */
 struct stun_addr conn_local_address(const struct eyelet_endpoint *ep, const struct udp_socket *s);
 /* While the call is on its way a caller whose public port changes takes samples of it. */

@@ -5,8 +5,10 @@
 
 #include "peer/endpoint.h"
 
-#define PROBE_TRIES   4
-#define PROBE_WAIT_US 150000u
+#define PROBE_TRIES     4
+#define BARE_HEARD_US   60000u
+#define BARE_UNHEARD_US 300000u
+#define PROBE_WAIT_US   150000u
 
 /* A connectivity check as long as the largest datagram: whoever answers it has received it whole.
  */
@@ -162,8 +164,9 @@ void path_proven(struct eyelet_conn *conn, uint64_t now_us, const struct punch_e
     conn->has_path = true;
     conn_report(conn, wire_Outcome_OUTCOME_DIRECT);
     if (conn->bare && conn->state == CONN_PUNCHING) {
-        /* The peer's own check must still find the engine at home. */
-        conn->bare_ready_us = now_us + 2 * event->rtt_us + 20000;
+        /* The peer's own check must still find the engine at home, also the next one. */
+        uint64_t wait_us = conn->usable_us != 0 ? BARE_HEARD_US : BARE_UNHEARD_US;
+        conn->bare_ready_us = now_us + 2 * event->rtt_us + wait_us;
     } else if (moved) {
         start_size_probe(conn, now_us);
     }
@@ -176,9 +179,8 @@ void path_usable(struct eyelet_conn *conn, uint64_t now_us)
     if (conn->usable_us == 0) {
         conn->usable = conn->heard_from;
         conn->usable_us = now_us;
-        conn->usable_kind = stun_addr_is_private(&conn->heard_from.remote)
-                                ? PUNCH_HOST
-                                : PUNCH_SERVER_REFLEXIVE;
+        conn->usable_kind =
+            stun_addr_is_private(&conn->heard_from.remote) ? PUNCH_HOST : PUNCH_SERVER_REFLEXIVE;
     }
     show_path(conn, now_us, &conn->usable, technique_of(conn->usable_kind), 0);
 }

@@ -43,6 +43,7 @@ static void conn_moved(struct eyelet_conn *conn, uint64_t now_us)
             punch_add_socket(conn->punch, now_us, shared[i], &local);
         }
     }
+    conn_add_ipv6(conn, now_us); /* there may have been none before */
     conn_tell(conn, "moved", "our own addresses have changed");
     calls_send_candidates(conn);
     punch_again(conn->punch, now_us);

@@ -334,8 +334,8 @@ void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us)
     ep->unsent = (struct unsent){0};
 }
 
-/* The callee's first flight completes the handshake at the caller: whoever is to be refused must not
- * get it. */
+/* The callee's first flight completes the handshake at the caller: whoever is to be refused must
+ * not get it. */
 static bool may_be_refused(const struct eyelet_conn *conn)
 {
     return conn->incoming && !conn->shown && !conn->probe;
