@@ -270,7 +270,7 @@ static void add_trouble(struct maker *m)
     struct scene *s = m->s;
 
     s->relay = chance(m, 10);
-    if (!chance(m, 4))
+    if (!chance(m, 3))
         return;
     s->trouble = (enum scene_trouble)(1 + below(m, 3));
     s->relay = chance(m, 80);
@@ -279,7 +279,7 @@ static void add_trouble(struct maker *m)
     s->trouble_long_us = s->trouble == SCENE_BLACKOUT ? 10 * SECOND : 0;
     if (s->trouble == SCENE_REBOOT && s->host[s->trouble_host].network == SCENE_INTERNET)
         s->trouble = SCENE_MOVE;
-    s->talk_gap_us = (20 + below(m, 80)) * MS;
+    s->talk_gap_us = (40 + below(m, 80)) * MS;
 }
 
 static void add_accidents(struct maker *m)

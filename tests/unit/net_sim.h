@@ -168,6 +168,7 @@ bool net_in6(struct net *n, const struct stun_addr *from, const struct stun_addr
 void net_keepalive_answered(struct net *n, int host);
 void net_candidates(struct net *n, int host); /* a note of candidates has come */
 void net_flush(struct net *n, int host);
+void net_send_link(struct net *n, int host);
 void net_note_candidates(struct net *n, int from);
 
 void net_carry(struct net *n, uint64_t delay_us, int lan, const struct stun_addr *from,

@@ -109,6 +109,23 @@ static void a_fresh_socket_of_a_constant_nat_is_aimed_at(void **state)
     assert_int_equal(plan.kind, PLAN_PLAIN);
 }
 
+/* Either side's data socket may be lost. */
+static void two_fresh_sockets_are_aimed_at_each_other(void **state)
+{
+    struct plan_side mine = side(CONE, 1, 1, 1), theirs = side(CONE, 2, 1, 1);
+    struct plan plan;
+
+    (void)state;
+    mine.samples.public_addr.port = mine.samples.ports[0] = 50100;
+    theirs.samples.public_addr.port = theirs.samples.ports[0];
+    plan_make(&mine, &theirs, &plan);
+    assert_int_equal(plan.kind, PLAN_PREDICT);
+    assert_true(plan.theirs.fresh_socket && plan.mine.fresh_socket && plan.mine.opens_first);
+    assert_int_equal(plan.theirs.ports[0], 50100);
+    assert_int_equal(plan.mine.ports[0], 50000);
+    assert_int_equal(plan.mine.port_count, 1);
+}
+
 static void a_block_is_searched_with_little(void **state)
 {
     struct plan_side mine = side(CONE, 1, 0, 1), theirs = side(BLOCK, 2, 4, 1);
@@ -304,6 +321,7 @@ int main(void)
         cmocka_unit_test(every_pair_of_nats_has_its_plan),
         cmocka_unit_test(the_varying_side_opens_and_the_other_seeks),
         cmocka_unit_test(a_fresh_socket_of_a_constant_nat_is_aimed_at),
+        cmocka_unit_test(two_fresh_sockets_are_aimed_at_each_other),
         cmocka_unit_test(a_block_is_searched_with_little),
         cmocka_unit_test(a_search_waits_where_a_plain_punch_may_be_enough),
         cmocka_unit_test(the_first_probes_go_where_the_samples_were),
