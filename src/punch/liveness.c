@@ -7,35 +7,37 @@
  *          (g: 200 ms, more if the round trip is long)
  *   busy:  link packets go out and nothing comes for 300 ms, or more: a check at 0 and every 150
  *          ms; doubt after 500 ms, loss after 2 s
- *   again: the peer has begun a new round, or we have been told to: it may know better. Three
- *          checks, then loss
+ *   again: the peer has begun a new round, or we have been told to: it may know better. A few
+ *          checks in 250 ms or more, then loss
  *
  * Times alone do not count: a host that slept, or is slow, has not asked. */
 #include "punch/engine.h"
 
-#define INTERVAL_US   (5 * SECOND)
-#define LONGEST_US    (15 * SECOND)
-#define CALM          6             /* answers in a row, until consent is asked for less often */
-#define UNKNOWN_LIFE  (14 * SECOND) /* a mapping of unknown lifetime is used so often */
-#define EXPIRY_US     (30 * SECOND)
-#define SILENCE_US    (300 * MS)
-#define DULL_US       SECOND /* silence of a peer that answers checks but sends nothing */
-#define IDLE_GAP_US   (200 * MS)
-#define BUSY_GAP_US   (150 * MS)
-#define DOUBT_US      (500 * MS) /* busy */
-#define LOST_US       (1500 * MS)
-#define AGAIN_GAP_US  (50 * MS)
-#define AGAIN_LOST_US (150 * MS)
-#define ASKS          3 /* unanswered, before there is doubt; as many again before the loss */
+#define INTERVAL_US    (5 * SECOND)
+#define LONGEST_US     (15 * SECOND)
+#define CALM           6             /* answers in a row, until consent is asked for less often */
+#define UNKNOWN_LIFE   (14 * SECOND) /* a mapping of unknown lifetime is used so often */
+#define EXPIRY_US      (30 * SECOND)
+#define SILENCE_US     (300 * MS)
+#define DULL_US        SECOND /* silence of a peer that answers checks but sends nothing */
+#define IDLE_GAP_US    (200 * MS)
+#define BUSY_GAP_US    (150 * MS)
+#define DOUBT_US       (500 * MS) /* busy */
+#define LOST_US        (1500 * MS)
+#define AGAIN_GAP_US   (50 * MS)
+#define AGAIN_LOST_US  (250 * MS)
+#define LONGEST_RTT_US (2 * SECOND)
+#define ASKS           3 /* unanswered, before there is doubt; as many again before the loss */
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
 
+/* One that was measured across the sleep of a host is none. */
 static uint64_t rtt_us(const struct punch *p)
 {
-    return p->pairs[p->selected].rtt_us;
+    return engine_earlier(p->pairs[p->selected].rtt_us, LONGEST_RTT_US);
 }
 
 /* Our own NAT forgets a mapping that nothing leaves by. */
@@ -120,7 +122,7 @@ static void ask(struct punch *p, enum liveness_pace pace)
         break;
     case LIVENESS_AGAIN:
         l->lost_due_us = engine_earlier(l->lost_due_us,
-                                        p->now_us + later(AGAIN_LOST_US, 2 * rtt_us(p) + 50 * MS));
+                                        p->now_us + later(AGAIN_LOST_US, 3 * rtt_us(p) + 50 * MS));
         break;
     case LIVENESS_ASKS_NOT:
         break;
