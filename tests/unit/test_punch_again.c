@@ -59,7 +59,7 @@ static void a_rebooted_nat_is_punched_again(void **state)
                 connected();
                 net_reboot(&net, h);
                 at = net.now_us;
-                if (!recovered(at + 8 * SECOND) || net.host[0].path_us > at + 8*SECOND) {
+                if (!recovered(at + 8 * SECOND) || net.host[0].path_us > at + 8 * SECOND) {
                     print_error("%s to %s, %s's: stall %u %u ms, connected %d %d\n", kinds[a],
                                 kinds[b], h == 0 ? "caller" : "callee",
                                 (unsigned)(net.host[0].stall_us / MS),
