@@ -6,7 +6,7 @@ import signal
 import time
 
 from test_cli_netcheck import answer
-from test_connect import connect, expect_path
+from test_connect import connect, connect_directly, expect_path
 from topology import WAN
 
 RTT = {("a", "med"): 20, ("b", "med"): 20, ("a", "b"): 40}
@@ -204,7 +204,7 @@ def test_why_it_is_relayed_is_said_once(programs):
 def test_steps_are_told_with_v(programs):
     with programs.net() as net:
         net.mediator()
-        call, _ = connect(net, net.peer("a"), net.peer("b"), "-v", "--json")
+        call, _ = connect_directly(net, net.peer("a"), net.peer("b"), "-v", "--json")
         steps = call.events("step")
         assert {"dial", "path"} <= {step["what"] for step in steps}, steps
         assert all(step["text"] and step["peer"] for step in steps), steps
