@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Dials as the mediator carries them: out, in, crossing each other, refused. */
+/* Dials as the mediator carries them, from the call to the last note. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "peer/answer.h"
 #include "peer/endpoint.h"
 
-#define BARE_MARGIN_US 3000
+#define RESUME_US 1000000u
 
 static struct eyelet_conn *find_dial(struct eyelet_endpoint *ep, const pb_byte_t *dial_id)
 {
@@ -18,7 +19,7 @@ static struct eyelet_conn *find_dial(struct eyelet_endpoint *ep, const pb_byte_t
     return NULL;
 }
 
-static void key_notes(struct eyelet_conn *conn)
+void calls_key_notes(struct eyelet_conn *conn)
 {
     const uint8_t *out = conn->caller ? conn->keys.note_to_callee : conn->keys.note_to_caller;
     const uint8_t *in = conn->caller ? conn->keys.note_to_caller : conn->keys.note_to_callee;
@@ -27,7 +28,7 @@ static void key_notes(struct eyelet_conn *conn)
     memcpy(conn->notes_in.key, in, DIAL_KEY_BYTES);
 }
 
-static struct link_config link_settings(const struct eyelet_conn *conn, uint64_t initial_rtt_us)
+struct link_config calls_link_settings(const struct eyelet_conn *conn, uint64_t initial_rtt_us)
 {
     return (struct link_config){.credentials = conn->ep->session.credentials,
                                 .peer = conn->peer,
@@ -43,7 +44,7 @@ static bool take_first_flight(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct eyelet_endpoint *ep = conn->ep;
     /* Twice the way to the mediator: nothing better is known before it has answered. */
-    struct link_config config = link_settings(conn, 2 * ep->session.round_trip_us);
+    struct link_config config = calls_link_settings(conn, 2 * ep->session.round_trip_us);
     if (link_dial(&conn->link, &config, now_us) != LINK_OK) {
         conn->link = NULL;
         return false;
@@ -80,7 +81,7 @@ static bool prepare_offer(struct eyelet_conn *conn, uint64_t now_us)
     if (dial_derive(&conn->offer, &conn->keys) != DIAL_OK) {
         return false;
     }
-    key_notes(conn);
+    calls_key_notes(conn);
     return conn->bare || take_first_flight(conn, now_us);
 }
 
@@ -117,12 +118,22 @@ static void send_get_peer(struct eyelet_conn *conn)
     }
 }
 
+/* What can be relayed need not wait until our own NAT is known: the keepalive that makes the
+ * mediator know our address left before the call. What is learned later follows
+ * (conns_follow_addresses). */
+static bool may_go_early(const struct eyelet_conn *conn)
+{
+    const struct session *s = &conn->ep->session;
+    return s->state == SESSION_UP && s->relay_offered && !conn->bare &&
+           conn->policy != EYELET_DIRECT_ONLY;
+}
+
 int calls_dial(struct eyelet_conn *conn, uint64_t now_us)
 {
     if (!prepare_offer(conn, now_us)) {
         return EYELET_ERR_MEMORY;
     }
-    if (conn->ep->session.announced) {
+    if (conn->ep->session.announced || may_go_early(conn)) {
         send_get_peer(conn);
     }
     return EYELET_OK;
@@ -131,6 +142,7 @@ int calls_dial(struct eyelet_conn *conn, uint64_t now_us)
 void calls_resume(struct eyelet_conn *conn)
 {
     wire_ToMediator msg = {.which_body = wire_ToMediator_resume_tag};
+    conn->resumed_us = endpoint_now_us();
     wire_Resume *r = &msg.body.resume;
     r->dial_id.size = WIRE_DIAL_ID_BYTES;
     memcpy(r->dial_id.bytes, conn->offer.dial_id, WIRE_DIAL_ID_BYTES);
@@ -138,6 +150,15 @@ void calls_resume(struct eyelet_conn *conn)
     memcpy(r->peer_id.bytes, conn->peer.bytes, IDENTITY_ID_BYTES);
     r->no_relay = conn->bare || conn->policy == EYELET_DIRECT_ONLY;
     (void)session_send(conn->ep, &msg);
+}
+
+void calls_reachable(struct eyelet_endpoint *ep)
+{
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        if (c->state == CONN_PUNCHING && c->relay_open) {
+            calls_resume(c); /* makes the peer's link try at once */
+        }
+    }
 }
 
 static void send_dial_end(struct eyelet_conn *conn)
@@ -172,6 +193,9 @@ void calls_session_up(struct eyelet_endpoint *ep, uint64_t now_us)
                 conn_fail(c, EYELET_ERR_MEMORY, "the call could not be prepared again");
             }
         }
+        if (c->state == CONN_NEW && c->caller && may_go_early(c)) {
+            send_get_peer(c);
+        }
     }
 }
 
@@ -200,7 +224,7 @@ void calls_send_note(struct eyelet_conn *conn, const wire_Note *note)
     (void)session_send(conn->ep, &msg);
 }
 
-static void refuse(struct eyelet_conn *conn, wire_RefuseReason reason, const char *text)
+void calls_refuse(struct eyelet_conn *conn, wire_RefuseReason reason, const char *text)
 {
     wire_Note note = {.which_body = wire_Note_refuse_tag};
     note.body.refuse.reason = reason;
@@ -212,7 +236,7 @@ void eyelet_refuse(eyelet_conn *conn, const char *text)
 {
     text = text != NULL ? text : "";
     if (conn->incoming && conn->state != CONN_ENDED) {
-        refuse(conn, wire_RefuseReason_REFUSE_NOT_AUTHORISED, text);
+        calls_refuse(conn, wire_RefuseReason_REFUSE_NOT_AUTHORISED, text);
         traffic_close(conn, endpoint_now_us(), CONN_REFUSED_CODE, text);
         conn_report(conn, wire_Outcome_OUTCOME_REFUSED);
     }
@@ -230,7 +254,7 @@ void calls_goodbye(struct eyelet_conn *conn, uint64_t code, const char *text)
 void calls_give_up(struct eyelet_conn *conn)
 {
     if (conn->state == CONN_PUNCHING) {
-        refuse(conn, wire_RefuseReason_REFUSE_CLOSED, "given up");
+        calls_refuse(conn, wire_RefuseReason_REFUSE_CLOSED, "given up");
         conn_report(conn, wire_Outcome_OUTCOME_FAILED);
     }
 }
@@ -242,40 +266,8 @@ void calls_send_candidates(struct eyelet_conn *conn)
     calls_send_note(conn, &note);
 }
 
-static bool is_allowed(const struct eyelet_endpoint *ep, const struct identity_id *who)
-{
-    if (ep->listen_mode != EYELET_LISTEN_LISTED) {
-        return ep->listen_mode == EYELET_LISTEN_ANYONE;
-    }
-    for (size_t i = 0; i < ep->allowed_count; i++) {
-        if (memcmp(ep->allowed[i].bytes, who->bytes, IDENTITY_ID_BYTES) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Our own dial to the same peer that has not become a connection yet. */
-static struct eyelet_conn *crossing_dial(struct eyelet_endpoint *ep, const struct identity_id *who)
-{
-    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        if (c->caller && !c->incoming && !c->probe && c->state < CONN_OPEN &&
-            identity_equal(&c->peer, who)) {
-            return c;
-        }
-    }
-    return NULL;
-}
-
-/* The caller of a bare connection learns where to send its openers only from our note. */
-static uint64_t opener_due_us(const struct eyelet_conn *conn, const wire_PeerCoord *msg)
-{
-    uint64_t note_us = msg->path_rtt_us / 2 + BARE_MARGIN_US;
-    return conn->bare && note_us > msg->opener_due_us ? note_us : msg->opener_due_us;
-}
-
-static void take_relay(struct eyelet_conn *conn, const uint8_t *tag, size_t tag_bytes,
-                       const char *refusal)
+void calls_take_relay(struct eyelet_conn *conn, const uint8_t *tag, size_t tag_bytes,
+                      const char *refusal)
 {
     conn->relay_open =
         tag_bytes == sizeof conn->relay_tag && conn->policy != EYELET_DIRECT_ONLY && !conn->bare;
@@ -285,156 +277,10 @@ static void take_relay(struct eyelet_conn *conn, const uint8_t *tag, size_t tag_
     snprintf(conn->relay_refusal, sizeof conn->relay_refusal, "%s", refusal);
 }
 
-static bool begin_callee(struct eyelet_conn *conn, uint64_t now_us, const wire_PeerCoord *msg)
-{
-    if (dial_derive(&conn->offer, &conn->keys) != DIAL_OK) {
-        return false;
-    }
-    key_notes(conn);
-    conn->caller = false;
-    conn->bare = conn->offer.flight_bytes == 0;
-    conn->probe = conn->offer.is_probe;
-    if (!conn->bare) {
-        struct link_config config = link_settings(conn, msg->path_rtt_us);
-        if (link_accept(&conn->link, &config, conn->offer.flight, conn->offer.flight_bytes,
-                        now_us) != LINK_OK) {
-            conn->link = NULL;
-            return false;
-        }
-    }
-    if (conn->bare) {
-        /* The bare socket's addresses are not in what the mediator has cached. */
-        calls_send_candidates(conn);
-        conn_claim_bare(conn);
-    }
-    conn->note_rtt_us = msg->path_rtt_us;
-    if (conn_start_punch(conn, now_us) != EYELET_OK) {
-        return false;
-    }
-    take_relay(conn, &msg->relay_tag.bytes[0], msg->relay_tag.size, msg->relay_refusal);
-    conn_add_candidates(conn, now_us, &msg->coordinates);
-    conn->same_public_address = msg->same_public_address;
-    conn_tell(conn, "dial", "the call has come%s", conn->probe ? ", to measure the path" : "");
-    conn_tell_plan(conn);
-    conn_relay_changed(conn, now_us);
-    punch_start(conn->punch, now_us, now_us + opener_due_us(conn, msg));
-    return true;
-}
-
-/* Our dial gives way to the peer's: same conn for the application, other role on the wire. */
-static void turn_around(struct eyelet_conn *conn, uint64_t now_us, const wire_PeerCoord *msg,
-                        const struct dial_offer *offer)
-{
-    conn_reset(conn);
-    conn->offer = *offer;
-    if (!begin_callee(conn, now_us, msg)) {
-        conn_fail(conn, EYELET_ERR_PROTOCOL, "the peer's crossing call could not be taken");
-    }
-}
-
-static void accept_call(struct eyelet_endpoint *ep, const wire_PeerCoord *msg)
-{
-    if (ep->session.visibility == wire_Visibility_VISIBLE_IF_ACCEPTED) {
-        wire_ToMediator answer = {.which_body = wire_ToMediator_dial_accept_tag};
-        answer.body.dial_accept.dial_id.size = WIRE_DIAL_ID_BYTES;
-        memcpy(answer.body.dial_accept.dial_id.bytes, msg->dial_id.bytes, WIRE_DIAL_ID_BYTES);
-        (void)session_send(ep, &answer);
-    }
-}
-
-static void refuse_stale(struct eyelet_endpoint *ep, uint64_t now_us,
-                         const struct dial_offer *offer, int error)
-{
-    struct eyelet_conn *conn = conn_new(ep, &offer->caller, now_us);
-    if (conn == NULL) {
-        return;
-    }
-    conn->offer = *offer;
-    if (dial_derive(&conn->offer, &conn->keys) == DIAL_OK) {
-        key_notes(conn);
-        refuse(conn, wire_RefuseReason_REFUSE_STALE,
-               error == DIAL_ERR_CLOCK
-                   ? "the clocks of caller and callee are far apart: set them, then call again"
-                   : "this call is not newer than an earlier one of its caller");
-    }
-    conn_destroy(conn);
-}
-
-static unsigned echoes(const struct eyelet_endpoint *ep)
-{
-    unsigned count = 0;
-    for (const struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        count += conn_is_echo(c);
-    }
-    return count;
-}
-
-static void incoming_call(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoord *msg)
-{
-    struct dial_offer offer;
-    struct identity_id who;
-    memcpy(who.bytes, msg->peer_id.bytes, sizeof who.bytes);
-    struct eyelet_conn *ours = crossing_dial(ep, &who);
-    bool allowed = is_allowed(ep, &who);
-    if (ours == NULL && !allowed) {
-        return; /* the mediator answers for us: no such peer */
-    }
-    int error = dial_unseal(&ep->self, msg->dial_id.bytes, &who, msg->sealed.bytes,
-                            msg->sealed.size, &offer);
-    if (error != DIAL_OK) {
-        endpoint_log(ep, EYELET_LOG_WARN, "a call was dropped: %s", dial_strerror(error));
-        return;
-    }
-    if (offer.is_probe) { /* crosses nothing */
-        ours = NULL;
-        if (!allowed || echoes(ep) == CONN_MAX_PROBES) {
-            gnutls_memset(&offer, 0, sizeof offer);
-            return;
-        }
-    }
-    if (ours != NULL && ours->state <= CONN_PUNCHING &&
-        memcmp(ep->self.id.bytes, who.bytes, sizeof who.bytes) < 0) {
-        /* The lower ID's dial survives, and that is ours, unless nobody answers it. */
-        if (ours->held == NULL && ours->state < CONN_PUNCHING) {
-            ours->held = malloc(sizeof *ours->held);
-        }
-        if (ours->held != NULL) {
-            *ours->held = *msg;
-            accept_call(ep, msg); /* after the second that ours may take, it would be too late */
-        }
-        gnutls_memset(&offer, 0, sizeof offer);
-        return;
-    }
-    dial_guard_set_now(ep->guard, endpoint_unix_now_us());
-    error = dial_guard_admit(ep->guard, &who, offer.timestamp_us);
-    if (error != DIAL_OK) {
-        endpoint_log(ep, EYELET_LOG_WARN, "a call was refused: %s", dial_strerror(error));
-        accept_call(ep, msg);
-        refuse_stale(ep, now_us, &offer, error);
-    } else if (ours != NULL && ours->bare == (offer.flight_bytes == 0)) {
-        accept_call(ep, msg);
-        turn_around(ours, now_us, msg, &offer);
-    } else {
-        struct eyelet_conn *conn = conn_new(ep, &who, now_us);
-        accept_call(ep, msg);
-        if (conn != NULL) {
-            conn->incoming = true;
-            conn->offer = offer;
-            if (begin_callee(conn, now_us, msg)) {
-                conn->news |= conn->probe ? 0 : CONN_NEWS_INCOMING;
-            } else {
-                refuse(conn, wire_RefuseReason_REFUSE_BUSY, "the call could not be taken");
-                conn_destroy(conn);
-            }
-        }
-    }
-    gnutls_memset(&offer, 0, sizeof offer);
-}
-
 void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoord *msg)
 {
     if (msg->sealed.size > 0) {
-        incoming_call(ep, now_us, msg);
+        answer_call(ep, now_us, msg);
         return;
     }
     struct eyelet_conn *conn = find_dial(ep, msg->dial_id.bytes);
@@ -444,7 +290,7 @@ void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Pe
     free(conn->held); /* our dial has been answered: it survives */
     conn->held = NULL;
     conn->note_rtt_us = msg->path_rtt_us;
-    take_relay(conn, msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal);
+    calls_take_relay(conn, msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal);
     if (conn->policy == EYELET_RELAY_ONLY && !conn->relay_open) {
         conn_fail(conn, EYELET_ERR_RELAY, "the mediator does not relay this call: %s",
                   msg->relay_refusal[0] != '\0' ? msg->relay_refusal : "it has no relay");
@@ -482,7 +328,7 @@ void calls_resumed(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Resum
     }
     bool lived_on = conn->relay_open && msg->relay_tag.size == sizeof conn->relay_tag &&
                     memcmp(conn->relay_tag, msg->relay_tag.bytes, sizeof conn->relay_tag) == 0;
-    take_relay(conn, msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal);
+    calls_take_relay(conn, msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal);
     conn_relay_changed(conn, now_us);
     if (conn->carrier != CONN_DIRECT) {
         conn_leap(conn, now_us); /* the peer may have been away */
@@ -568,6 +414,10 @@ void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *
 {
     char id[IDENTITY_TEXT_BYTES];
     struct eyelet_conn *conn = find_dial(ep, msg->dial_id.bytes);
+    if (conn != NULL && conn->state >= CONN_PUNCHING && conn->state <= CONN_OPEN &&
+        msg->code == wire_ErrorCode_ERROR_NO_SUCH_DIAL && now_us >= conn->resumed_us + RESUME_US) {
+        calls_resume(conn); /* the mediator has made room for others */
+    }
     if (conn == NULL || conn->state != CONN_CALLING) {
         return;
     }
@@ -579,7 +429,7 @@ void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *
         if (dial_unseal(&ep->self, held->dial_id.bytes, &conn->peer, held->sealed.bytes,
                         held->sealed.size, &offer) == DIAL_OK &&
             dial_guard_admit(ep->guard, &conn->peer, offer.timestamp_us) == DIAL_OK) {
-            turn_around(conn, now_us, held, &offer);
+            answer_turn_around(conn, now_us, held, &offer);
             free(held);
             return;
         }

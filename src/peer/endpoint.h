@@ -38,6 +38,8 @@ enum conn_news {
     CONN_NEWS_CLOSED = 1u << 3,
 };
 
+#define CONN_FLIGHT_DATAGRAMS 3
+
 /* What carries a connection now, as the application is told. */
 enum conn_carrier { CONN_NO_CARRIER, CONN_RELAYED, CONN_DIRECT };
 
@@ -47,6 +49,13 @@ struct size_probe {
     struct punch_pair pair;
     uint64_t next_us; /* UINT64_MAX: not running */
     unsigned tries;
+};
+
+/* The first datagrams of a link that went by the relay before any pair could be tried. */
+struct flight {
+    size_t count;
+    size_t sizes[CONN_FLIGHT_DATAGRAMS];
+    uint8_t bytes[CONN_FLIGHT_DATAGRAMS][LINK_MIN_DATAGRAM_BYTES];
 };
 
 struct eyelet_conn {
@@ -83,6 +92,7 @@ struct eyelet_conn {
     bool relay_open; /* the mediator has given a tag for this dial */
     uint8_t relay_tag[WIRE_RELAY_TAG_BYTES];
     char relay_refusal[121];
+    uint64_t resumed_us; /* when the dial was last asked for again */
     bool heard_by_relay; /* the last link packet came so; otherwise from: */
     struct punch_pair heard_from;
     bool was_silent;     /* the link's timers may have backed off meanwhile */
@@ -96,6 +106,7 @@ struct eyelet_conn {
     uint64_t usable_us;                       /* 0: none yet */
     struct stun_addr flown_to[CONN_FLOWN_TO]; /* where the link's handshake has gone so far */
     size_t flown_count;
+    struct flight *relayed_flight; /* owned; what only the relay has carried of it */
     enum punch_kind usable_kind;
     bool has_path;              /* proven, and not in doubt */
     enum conn_carrier carrier;  /* as the application knows; direct: maybe only usable so far */
@@ -185,6 +196,8 @@ void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Pe
 void calls_note(struct eyelet_endpoint *ep, uint64_t now_us, const wire_DialNote *msg);
 void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *msg);
 void calls_resumed(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Resumed *msg);
+/* The relay can reach us only now: what peers have sent before is lost, and worth repeating. */
+void calls_reachable(struct eyelet_endpoint *ep);
 /* Asks the mediator to introduce both members to each other again. */
 void calls_resume(struct eyelet_conn *conn);
 /* Tells the other side of a relayed connection that it has ended. */

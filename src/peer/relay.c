@@ -15,6 +15,9 @@
 #define CONNECT_US        5000000u
 #define FIRST_RETRY_US    200000u
 #define LAST_RETRY_US     5000000u
+#define UDP_MARGIN_US     15000u
+#define UDP_MOST_US       250000u
+#define SEEN_UP           2u
 #define QUEUED_IN_TLS     4096 /* what waits there cannot be dropped any more */
 #define NOT_SENT_BYTES    (16 << 10)
 #define MAX_BATCH_BYTES   65507
@@ -118,13 +121,21 @@ static void connect_channel(struct eyelet_endpoint *ep, uint64_t now_us)
     }
 }
 
+/* So long UDP has time to answer. */
+static uint64_t begin_us(const struct eyelet_endpoint *ep)
+{
+    const struct session *s = &ep->session;
+    uint64_t wait_us = s->round_trip_us + s->round_trip_us / 4 + UDP_MARGIN_US;
+    return s->survey_began_us + (wait_us < UDP_MOST_US ? wait_us : UDP_MOST_US);
+}
+
 void relay_follow(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct relay_client *r = &ep->relay;
     const struct session *s = &ep->session;
-    unsigned up = s->state == SESSION_UP && (s->announced || s->survey_late);
+    unsigned up = s->state == SESSION_UP && now_us >= begin_us(ep);
     unsigned v4 = session_is_attested(ep, STUN_IPV4), v6 = session_is_attested(ep, STUN_IPV6);
-    unsigned seen = 1u | up << 1 | v4 << 2 | v6 << 3 | (unsigned)(s->state == SESSION_UP) << 4;
+    unsigned seen = 1u | up * SEEN_UP | v4 << 2 | v6 << 3 | (unsigned)(s->state == SESSION_UP) << 4;
     if (seen == r->seen) {
         return;
     }
@@ -168,7 +179,10 @@ uint64_t relay_next_timeout(const struct eyelet_endpoint *ep)
     if (r->channel != NULL) {
         return r->deadline_us;
     }
-    return r->wanted ? r->retry_us : UINT64_MAX;
+    if (r->wanted || ep->session.state != SESSION_UP || (r->seen & SEEN_UP) != 0) {
+        return r->wanted ? r->retry_us : UINT64_MAX;
+    }
+    return begin_us(ep);
 }
 
 static bool opened(struct eyelet_endpoint *ep, uint64_t now_us)
@@ -182,6 +196,7 @@ static bool opened(struct eyelet_endpoint *ep, uint64_t now_us)
     r->deadline_us = UINT64_MAX;
     r->retry_gap_us = FIRST_RETRY_US;
     conns_relay_changed(ep, now_us);
+    calls_reachable(ep);
     warm_handle_timeout(ep, now_us); /* who waits for UDP in vain need not wait longer */
     return true;
 }

@@ -294,6 +294,42 @@ static int send_to(struct eyelet_conn *conn, const struct punch_pair *pair, cons
     return *by != NULL ? udp_send(*by, &pair->remote, 0, batch, bytes, segment) : EBADF;
 }
 
+/* The handshake must not wait for the relay where a pair is faster, and the link has nothing more
+ * to say until it is answered: what went by the relay alone goes to the pairs when they may be
+ * tried. */
+static void keep_flight(struct eyelet_conn *conn, const uint8_t *bytes, size_t size)
+{
+    if (conn->relayed_flight == NULL) {
+        conn->relayed_flight = calloc(1, sizeof *conn->relayed_flight);
+    }
+    struct flight *f = conn->relayed_flight;
+    if (f != NULL && f->count < CONN_FLIGHT_DATAGRAMS && size <= sizeof f->bytes[0]) {
+        f->sizes[f->count] = size;
+        memcpy(f->bytes[f->count++], bytes, size);
+    }
+}
+
+static void repeat_relayed_flight(struct eyelet_conn *conn, uint64_t now_us)
+{
+    struct flight *f = conn->relayed_flight;
+    if (f == NULL || punch_only_relay(conn->punch, now_us) ||
+        !punch_has_route(conn->punch, now_us)) {
+        return;
+    }
+    for (size_t n = 0; n < f->count; n++) {
+        struct punch_pair routes[PUNCH_MAX_ROUTES];
+        size_t count = punch_routes(conn->punch, now_us, routes);
+        for (size_t i = 0; i < count; i++) {
+            struct udp_socket *s = conn_socket(conn, routes[i].socket);
+            if (s != NULL) {
+                (void)udp_send(s, &routes[i].remote, 0, f->bytes[n], f->sizes[n], f->sizes[n]);
+            }
+        }
+    }
+    free(f);
+    conn->relayed_flight = NULL;
+}
+
 /* False: the socket is full, and the batch is kept. */
 static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *batch,
                        size_t bytes, size_t segment)
@@ -316,6 +352,10 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
         }
     }
     punch_sent_link(conn->punch, now_us);
+    if (count == 1 && routes[0].socket == PUNCH_RELAY && bytes <= segment &&
+        !link_is_established(conn->link)) {
+        keep_flight(conn, batch, bytes);
+    }
     return true;
 }
 
@@ -352,6 +392,9 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
         conn->path_up = up;
         link_set_path(conn->link, now_us, up, conn->datagram_bytes);
     }
+    if (up) {
+        repeat_relayed_flight(conn, now_us);
+    }
     for (int round = 0; up && ep->unsent.bytes == 0; round++) {
         if (!conn->has_path && !punch_has_route(conn->punch, now_us)) {
             break; /* the budget of unproven addresses is used up for now */
@@ -362,9 +405,9 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
         }
         size_t segment;
         /* The engine counts each packet that goes to an address not proven yet. */
-        size_t room = conn->has_path || punch_only_relay(conn->punch, now_us)
-                          ? sizeof ep->tx
-                          : LINK_MAX_DATAGRAM_BYTES;
+        bool alone = conn->has_path ||
+                     (link_is_established(conn->link) && punch_only_relay(conn->punch, now_us));
+        size_t room = alone ? sizeof ep->tx : LINK_MAX_DATAGRAM_BYTES;
         size_t bytes = link_output(conn->link, now_us, ep->tx, room, &segment);
         if (bytes == 0 || !send_batch(conn, now_us, ep->tx, bytes, segment)) {
             break;

@@ -16,24 +16,23 @@ void why_diagnose(const struct eyelet_conn *conn, struct diagnosis *out)
 {
     const struct eyelet_endpoint *ep = conn->ep;
     const struct session *s = &ep->session;
-    struct diagnose_case c = {
-        .mine = {.profile = s->profile,
-                 .known = true,
-                 .no_udp =
-                     !session_is_attested(ep, STUN_IPV4) && !session_is_attested(ep, STUN_IPV6),
-                 .ipv6 = has_global_ipv6(ep),
-                 .port_mapped = s->mapped.family != STUN_NO_FAMILY,
-                 .behind_provider = ep->mapping.state.behind_nat},
-        .theirs = {.profile = conn->theirs,
-                   .known = conn->theirs_known,
-                   .no_udp = conn->theirs_known && !conn->theirs_udp,
-                   .ipv6 = conn->theirs_ipv6,
-                   .port_mapped = conn->theirs_mapped},
-        .failure = conn->failure,
-        .error = conn->failure_error,
-        .no_search = ep->no_search,
-        .same_public_address = conn->same_public_address,
-    };
+    struct diagnose_case c = {.failure = conn->failure, .mine.known = true};
+    if (conn->punch != NULL) {
+        punch_case(conn->punch, conn->failure, &c);
+    }
+    c.error = conn->failure_error;
+    c.no_search = ep->no_search;
+    c.same_public_address = conn->same_public_address;
+    c.mine.profile = s->profile;
+    c.mine.no_udp = !session_is_attested(ep, STUN_IPV4) && !session_is_attested(ep, STUN_IPV6);
+    c.mine.ipv6 = has_global_ipv6(ep);
+    c.mine.port_mapped = s->mapped.family != STUN_NO_FAMILY;
+    c.mine.behind_provider = ep->mapping.state.behind_nat;
+    c.theirs = (struct diagnose_side){.profile = conn->theirs,
+                                      .known = conn->theirs_known,
+                                      .no_udp = conn->theirs_known && !conn->theirs_udp,
+                                      .ipv6 = conn->theirs_ipv6,
+                                      .port_mapped = conn->theirs_mapped};
     diagnose(&c, out);
     if (conn->theirs_hidden) {
         snprintf(out->reason, sizeof out->reason,

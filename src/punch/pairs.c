@@ -236,8 +236,11 @@ void pair_select(struct punch *p)
 
     if (chosen == NO_PAIR || chosen == p->selected)
         return;
-    if (p->selected != NO_PAIR)
+    if (p->selected != NO_PAIR) {
         p->pairs[p->selected].nominate = false;
+        if (p->life.doubted) /* it must answer anew before it counts again */
+            p->pairs[p->selected].proven = false;
+    }
     p->selected = chosen;
     pair_event(p, PUNCH_EVENT_PATH, &p->pairs[chosen]);
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
