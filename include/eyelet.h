@@ -288,8 +288,9 @@ typedef struct eyelet_step {
     char text[160];   /* for people */
 } eyelet_step;
 
-/* The story of a connection, oldest step first. EYELET_OK, or EYELET_ERR_AGAIN: there is no step of
- * this number yet. The first 16 steps and the last 48 are kept; what lies between is skipped. */
+/* The story of a connection, oldest step first, numbers from 0. EYELET_OK; EYELET_ERR_AGAIN: there
+ * is no step of this number yet; EYELET_ERR_LIMIT: it was dropped (the first 16 and the last 48 are
+ * kept), go on with the next; EYELET_ERR_ARGUMENT. */
 EYELET_API int eyelet_conn_step(const eyelet_conn *conn, size_t number, eyelet_step *step);
 
 /* What is known of both sides, and why the path is what it is. The texts live until the next call

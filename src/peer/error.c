@@ -30,7 +30,7 @@ const char *eyelet_strerror(int error)
     case EYELET_ERR_WRONG_PEER:
         return "the other side does not hold the peer's key";
     case EYELET_ERR_NO_PATH:
-        return "no direct path";
+        return "no path that is allowed";
     case EYELET_ERR_TIMEOUT:
         return "timed out";
     case EYELET_ERR_CLOSED:
@@ -45,6 +45,8 @@ const char *eyelet_strerror(int error)
         return "not possible in this state";
     case EYELET_ERR_PROTOCOL:
         return "protocol error";
+    case EYELET_ERR_RELAY:
+        return "the mediator does not relay";
     default:
         return "unknown error";
     }
