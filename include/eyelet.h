@@ -142,7 +142,8 @@ enum eyelet_event_kind {
     EYELET_EVENT_NONE = 0,
     /* The mediator knows us and others reach us; said again after each new session with it. */
     EYELET_EVENT_REGISTERED,
-    /* error. It is tried again in the background, unless error is EYELET_ERR_MEDIATOR_KEY. */
+    /* error. It is tried again in the background, unless error is EYELET_ERR_MEDIATOR_KEY; said
+     * again only if the next tries fail for another reason. */
     EYELET_EVENT_MEDIATOR_LOST,
     /* conn: the peer has proven its key by signature. eyelet_refuse() now, or it goes on. */
     EYELET_EVENT_INCOMING,

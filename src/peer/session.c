@@ -60,11 +60,12 @@ static void drop(struct eyelet_endpoint *ep)
 static void tell_lost(struct eyelet_endpoint *ep)
 {
     struct session *s = &ep->session;
-    ep->news_lost = true;
+    bool known = ep->lost_error == s->error; /* the next tries fail likewise: that is no news */
+    ep->news_lost = ep->news_lost || !known;
     ep->news_registered = false;
     ep->lost_error = s->error;
     snprintf(ep->why, sizeof ep->why, "%s", s->why);
-    endpoint_log(ep, EYELET_LOG_WARN, "%s", s->why);
+    endpoint_log(ep, known ? EYELET_LOG_DEBUG : EYELET_LOG_WARN, "%s", s->why);
 }
 
 /* Call say() first. */

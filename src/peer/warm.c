@@ -164,6 +164,7 @@ static void announce(struct eyelet_endpoint *ep, uint64_t now_us)
     s->announced = true;
     ep->news_registered = true;
     ep->news_lost = false;
+    ep->lost_error = EYELET_OK;
     calls_announced(ep);
     if (s->survey_published == 0 && !any_attested(s)) {
         endpoint_log(
