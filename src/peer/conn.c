@@ -117,8 +117,8 @@ void conn_reset(struct eyelet_conn *conn)
     stop_punching(conn);
     link_free(conn->link);
     conn->link = NULL;
-    free(conn->relayed_flight);
-    conn->relayed_flight = NULL;
+    free(conn->kept_flight);
+    conn->kept_flight = NULL;
     conn->has_path = false;
     conn->carrier = CONN_NO_CARRIER;
     conn->failure = PUNCH_FAILURE_NONE;

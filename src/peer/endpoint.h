@@ -51,8 +51,10 @@ struct size_probe {
     unsigned tries;
 };
 
-/* The first datagrams of a link that went by the relay before any pair could be tried. */
+/* The first datagrams of a link that went by the relay before any pair could be tried, or to
+ * guessed ports before the peer was heard. */
 struct flight {
+    bool waits_for_peer; /* it has gone to guessed ports */
     size_t count;
     size_t sizes[CONN_FLIGHT_DATAGRAMS];
     uint8_t bytes[CONN_FLIGHT_DATAGRAMS][LINK_MIN_DATAGRAM_BYTES];
@@ -106,7 +108,7 @@ struct eyelet_conn {
     uint64_t usable_us;                       /* 0: none yet */
     struct stun_addr flown_to[CONN_FLOWN_TO]; /* where the link's handshake has gone so far */
     size_t flown_count;
-    struct flight *relayed_flight; /* owned; what only the relay has carried of it */
+    struct flight *kept_flight; /* owned; what must go once more */
     enum punch_kind usable_kind;
     bool has_path;              /* proven, and not in doubt */
     enum conn_carrier carrier;  /* as the application knows; direct: maybe only usable so far */

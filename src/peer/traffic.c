@@ -294,26 +294,37 @@ static int send_to(struct eyelet_conn *conn, const struct punch_pair *pair, cons
     return *by != NULL ? udp_send(*by, &pair->remote, 0, batch, bytes, segment) : EBADF;
 }
 
+static bool is_guess(const struct eyelet_conn *conn, const struct punch_pair *route)
+{
+    return conn->usable_us == 0 && route->socket >= PUNCH_SEARCH_SOCKET &&
+           route->socket != PUNCH_RELAY;
+}
+
 /* The handshake must not wait for the relay where a pair is faster, and the link has nothing more
  * to say until it is answered: what went by the relay alone goes to the pairs when they may be
- * tried. */
-static void keep_flight(struct eyelet_conn *conn, const uint8_t *bytes, size_t size)
+ * tried, and what went to guessed ports goes once more to the peer when it is heard there. */
+static void keep_flight(struct eyelet_conn *conn, const struct punch_pair *route,
+                        const uint8_t *bytes, size_t size)
 {
-    if (conn->relayed_flight == NULL) {
-        conn->relayed_flight = calloc(1, sizeof *conn->relayed_flight);
+    if (conn->kept_flight == NULL) {
+        conn->kept_flight = calloc(1, sizeof *conn->kept_flight);
     }
-    struct flight *f = conn->relayed_flight;
+    struct flight *f = conn->kept_flight;
+    if (f != NULL) {
+        f->waits_for_peer = is_guess(conn, route);
+    }
     if (f != NULL && f->count < CONN_FLIGHT_DATAGRAMS && size <= sizeof f->bytes[0]) {
         f->sizes[f->count] = size;
         memcpy(f->bytes[f->count++], bytes, size);
     }
 }
 
-static void repeat_relayed_flight(struct eyelet_conn *conn, uint64_t now_us)
+static void repeat_kept_flight(struct eyelet_conn *conn, uint64_t now_us)
 {
-    struct flight *f = conn->relayed_flight;
-    if (f == NULL || punch_only_relay(conn->punch, now_us) ||
-        !punch_has_route(conn->punch, now_us)) {
+    struct flight *f = conn->kept_flight;
+    bool waits_for_peer = false;
+    if (f == NULL || (f->waits_for_peer && conn->usable_us == 0) ||
+        punch_only_relay(conn->punch, now_us) || !punch_has_route(conn->punch, now_us)) {
         return;
     }
     for (size_t n = 0; n < f->count; n++) {
@@ -325,9 +336,13 @@ static void repeat_relayed_flight(struct eyelet_conn *conn, uint64_t now_us)
                 (void)udp_send(s, &routes[i].remote, 0, f->bytes[n], f->sizes[n], f->sizes[n]);
             }
         }
+        waits_for_peer = count > 0 && is_guess(conn, &routes[0]);
     }
-    free(f);
-    conn->relayed_flight = NULL;
+    f->waits_for_peer = waits_for_peer;
+    if (!waits_for_peer) {
+        free(f);
+        conn->kept_flight = NULL;
+    }
 }
 
 /* False: the socket is full, and the batch is kept. */
@@ -352,9 +367,9 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
         }
     }
     punch_sent_link(conn->punch, now_us);
-    if (count == 1 && routes[0].socket == PUNCH_RELAY && bytes <= segment &&
-        !link_is_established(conn->link)) {
-        keep_flight(conn, batch, bytes);
+    if (count > 0 && (routes[0].socket == PUNCH_RELAY || is_guess(conn, &routes[0])) &&
+        bytes <= segment && !link_is_established(conn->link)) {
+        keep_flight(conn, &routes[0], batch, bytes);
     }
     return true;
 }
@@ -393,7 +408,7 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
         link_set_path(conn->link, now_us, up, conn->datagram_bytes);
     }
     if (up) {
-        repeat_relayed_flight(conn, now_us);
+        repeat_kept_flight(conn, now_us);
     }
     for (int round = 0; up && ep->unsent.bytes == 0; round++) {
         if (!conn->has_path && !punch_has_route(conn->punch, now_us)) {

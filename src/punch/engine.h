@@ -300,6 +300,9 @@ uint16_t search_input(struct punch *p, const struct punch_pair *from,
                       const struct stun_message *msg, uint64_t *rtt_us);
 uint64_t search_next(const struct punch *p);
 bool search_found(const struct punch *p, const struct pair *pair);
+bool search_opens(const struct punch *p); /* of predicted ports; its sockets have yet to speak */
+/* When they have: those that the peer hears most likely, at most room. */
+size_t search_routes(const struct punch *p, struct punch_pair *routes, size_t room);
 
 /* ---- outbox.c ---- */
 bool outbox_blocked(const struct punch *p, unsigned reserve); /* the plain punch has sent enough */

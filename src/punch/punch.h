@@ -179,9 +179,10 @@ void punch_handle_timeout(struct punch *p, uint64_t now_us);
 /* Where a link packet goes now: one proven pair, and also the relay if that pair is in doubt.
  * Before that, and after the path was lost, up to three usable pairs or, for the callee only once
  * start_at has come, pairs of its first burst (never unattested addresses that nobody has been
- * heard from), and the relay if it is up; in FAILED the relay alone. The relay is the last one: its
- * socket is PUNCH_RELAY, its remote all zero. 0: nowhere yet. Counts against the budget of unproven
- * pairs. */
+ * heard from) or, if both sides' ports are predicted, sockets of its search once they have sent
+ * their checks at full TTL; and the relay if it is up; in FAILED the relay alone. The relay is the
+ * last one: its socket is PUNCH_RELAY, its remote all zero. 0: nowhere yet. Counts against the
+ * budget of unproven pairs. */
 size_t punch_routes(struct punch *p, uint64_t now_us,
                     struct punch_pair routes[static PUNCH_MAX_ROUTES]);
 /* True if punch_routes would name a pair now; counts nothing. */

@@ -15,10 +15,12 @@ static bool chosen(const struct punch_pair *routes, size_t count, const struct p
     return false;
 }
 
-/* A plain packet through the NATs would do harm, now or at all. */
+/* A plain packet through the NATs would do harm, now or at all; or the link would have nothing left
+ * to say when the predicted ports are tried, which it can hardly be heard without. */
 static bool is_held(const struct punch *p, const struct pair *pair)
 {
-    return pair_crosses_nat(pair) && (p->now_us < samples_hold(p) || outbox_futile(p));
+    return pair_crosses_nat(pair) &&
+           (p->now_us < samples_hold(p) || search_opens(p) || outbox_futile(p));
 }
 
 static bool fits(const struct punch *p, const struct pair *pair, bool heard)
@@ -69,6 +71,25 @@ static bool may_go_unheard(const struct punch *p)
     return !p->caller && p->state == PUNCHING && p->now_us >= p->start_us;
 }
 
+static bool goes_unheard(struct punch *p, const struct stun_addr *to)
+{
+    if (!outbox_allows(p, to, RESERVE_TRIGGERED + burst_left(p)))
+        return false;
+    outbox_count(p);
+    p->link_sent++;
+    return true;
+}
+
+/* Behind the checks of predicted ports: which of them has met the peer's hole is not known yet. */
+static size_t crossed(struct punch *p, struct punch_pair *routes)
+{
+    size_t likely = search_routes(p, routes, PAIRS), count = 0;
+
+    while (count < likely && goes_unheard(p, &routes[count].remote))
+        count++;
+    return count;
+}
+
 /* Copies to pairs that are not proven. */
 static size_t unproven(struct punch *p, struct punch_pair *routes)
 {
@@ -77,17 +98,15 @@ static size_t unproven(struct punch *p, struct punch_pair *routes)
 
     if (!heard && !may_go_unheard(p))
         return 0;
+    if (!heard)
+        count = crossed(p, routes);
     while (count < PAIRS) {
         struct pair *pair = likeliest(p, heard, routes, count);
 
         if (pair == NULL)
             break;
-        if (!heard) {
-            if (!outbox_allows(p, &pair->remote, RESERVE_TRIGGERED + burst_left(p)))
-                break;
-            outbox_count(p);
-            p->link_sent++;
-        }
+        if (!heard && !goes_unheard(p, &pair->remote))
+            break;
         pair->link_copies++;
         outbox_count_unproven(p, pair);
         routes[count].socket = pair->socket;
@@ -119,6 +138,14 @@ size_t punch_routes(struct punch *p, uint64_t now_us,
     return count;
 }
 
+static bool has_unheard(struct punch *p)
+{
+    struct punch_pair any;
+
+    return may_go_unheard(p) &&
+           (search_routes(p, &any, 1) > 0 || likeliest(p, false, NULL, 0) != NULL);
+}
+
 bool punch_has_route(struct punch *p, uint64_t now_us)
 {
     engine_advance(p, now_us);
@@ -128,14 +155,12 @@ bool punch_has_route(struct punch *p, uint64_t now_us)
         return false;
     if (likeliest(p, true, NULL, 0) != NULL)
         return true;
-    return may_go_unheard(p) && !outbox_blocked(p, RESERVE_TRIGGERED + burst_left(p)) &&
-           likeliest(p, false, NULL, 0) != NULL;
+    return !outbox_blocked(p, RESERVE_TRIGGERED + burst_left(p)) && has_unheard(p);
 }
 
 bool punch_only_relay(struct punch *p, uint64_t now_us)
 {
     engine_advance(p, now_us);
     return relay_carries(p) && p->state != CONNECTED &&
-           (p->state == FAILED || (likeliest(p, true, NULL, 0) == NULL &&
-                                   (!may_go_unheard(p) || likeliest(p, false, NULL, 0) == NULL)));
+           (p->state == FAILED || (likeliest(p, true, NULL, 0) == NULL && !has_unheard(p)));
 }

@@ -399,3 +399,33 @@ bool search_found(const struct punch *p, const struct pair *pair)
            (pair->kind == PUNCH_PREDICTED || pair->kind == PUNCH_PEER_REFLEXIVE) &&
            stun_addr_same_ip(&pair->remote, &s->target) && place < s->range_ports;
 }
+
+static bool is_crossed(const struct search *s)
+{
+    return s->running && s->role == SEARCH_HOLES && !s->gated;
+}
+
+bool search_opens(const struct punch *p)
+{
+    return is_crossed(&p->search) && p->search.end_us == NEVER;
+}
+
+/* Each port that others took in the meantime moves the hit by one from the last socket towards the
+ * first. The window has room for three sigma of them (plan_span); a few are what is expected. */
+size_t search_routes(const struct punch *p, struct punch_pair *routes, size_t room)
+{
+    const struct search *s = &p->search;
+    size_t count = 0, after;
+
+    if (!is_crossed(s) || s->end_us == NEVER)
+        return 0;
+    after = (s->count - 1u) / 4;
+    after -= after < room / 2 ? after : room / 2;
+    for (size_t i = s->count - after; i-- > 0 && count < room;) {
+        if (!bit(s->open, i))
+            continue;
+        routes[count].socket = PUNCH_SEARCH_SOCKET + (unsigned)i;
+        routes[count++].remote = s->target;
+    }
+    return count;
+}

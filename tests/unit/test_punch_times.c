@@ -142,6 +142,52 @@ static void sequential_nats_cost_one_more_crossing(void **state)
     }
 }
 
+/* The callee's link sends once, as soon as the engine knows where to. */
+static uint64_t link_heard(const char *caller, const char *callee, const struct net_times *network,
+                           struct net_times *t)
+{
+    uint64_t times[RUNS];
+
+    for (uint64_t run = 0; run < RUNS; run++) {
+        uint64_t zero;
+        bool sent = false;
+
+        *t = *network;
+        net_init_kinds(&net, caller, callee, run + 1);
+        net.no_link = true;
+        zero = net.now_us;
+        net_dial_timed(&net, t);
+        while (net.host[NET_CALLER].link_us == UINT64_MAX && net.now_us < zero + SECOND) {
+            if (!sent && punch_has_route(net.host[NET_CALLEE].engine, net.now_us)) {
+                net_send_link(&net, NET_CALLEE);
+                sent = true;
+            }
+            net_run(&net, net.now_us + MS / 4);
+        }
+        times[run] = net.host[NET_CALLER].link_us - zero;
+    }
+    qsort(times, RUNS, sizeof(times[0]), by_time);
+    return times[RUNS / 2];
+}
+
+static void the_handshake_comes_with_the_checks_of_predicted_ports(void **state)
+{
+    const char *const steps[] = {"sym-seq1", "sym-seq2", "block2048-seq", "sym-seq1-foreign"};
+    struct net_times t;
+
+    (void)state;
+    for (size_t n = 0; n < NETWORKS; n++) {
+        for (size_t a = 0; a < 4; a++) {
+            for (size_t b = 0; b < 4; b++) {
+                uint64_t took = link_heard(steps[a], steps[b], &networks[n], &t), limit;
+
+                limit = 2 * t.relayed_us + t.caller_us + t.peers_us / 2;
+                check(steps[a], steps[b], &t, took, limit * 115 / 100 + 5 * MS);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +195,7 @@ int main(void)
         cmocka_unit_test(loss_costs_little),
         cmocka_unit_test(a_harmless_nat_saves_the_way_to_a_far_mediator),
         cmocka_unit_test(sequential_nats_cost_one_more_crossing),
+        cmocka_unit_test(the_handshake_comes_with_the_checks_of_predicted_ports),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
