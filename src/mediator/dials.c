@@ -54,17 +54,15 @@ static void dials_leave(struct dials_entry *entry, enum dials_side side)
     *link = (struct dials_link){0};
 }
 
-/* Nobody has it on a list, and it counts for nobody. */
-static void dials_let_go(struct dials *dials, struct dials_entry *entry)
+/* It counts for nobody. */
+static void dials_release(struct dials *dials, struct dials_entry *entry)
 {
-    dials_leave(entry, DIALS_CALLER);
-    dials_leave(entry, DIALS_CALLEE);
     if (entry->holder.family != STUN_NO_FAMILY)
         occupancy_leave(dials->prefixes, &entry->holder);
     entry->holder = (struct stun_addr){0};
 }
 
-static void dials_remove(struct dials *dials, struct dials_entry *entry)
+void dials_forget(struct dials *dials, struct dials_entry *entry)
 {
     uint32_t index = (uint32_t)(entry - dials->entries) + 1;
     uint32_t *at = dials_bucket(dials, entry->id);
@@ -72,7 +70,9 @@ static void dials_remove(struct dials *dials, struct dials_entry *entry)
     while (*at != index)
         at = &dials->entries[*at - 1].next;
     *at = entry->next;
-    dials_let_go(dials, entry);
+    dials_leave(entry, DIALS_CALLER);
+    dials_leave(entry, DIALS_CALLEE);
+    dials_release(dials, entry);
     deadline_disarm(&entry->deadline);
     entry->next = dials->free;
     dials->free = index;
@@ -164,12 +164,13 @@ void dials_expire(struct dials *dials, uint64_t now_us)
     struct deadline *due;
 
     while ((due = deadlines_due(&dials->waiting, now_us)) != NULL)
-        dials_remove(dials, (struct dials_entry *)(void *)((char *)due -
+        dials_forget(dials, (struct dials_entry *)(void *)((char *)due -
                                                            offsetof(struct dials_entry, deadline)));
 }
 
 bool dials_hold(struct dials *dials, struct dials_entry *entry, const struct stun_addr *from)
 {
+    dials_release(dials, entry); /* of who asked for it before */
     if (!occupancy_enter(dials->prefixes, from, dials->per_prefix))
         return false;
     entry->holder = *from;
@@ -192,14 +193,20 @@ void dials_join(struct dials_entry *entry, enum dials_side side, uint64_t sessio
 void dials_move(struct dials *dials, struct dials_entry *entry, enum dials_state state,
                 uint64_t now_us)
 {
+    bool was_resumed = entry->resumed || entry->state == DIALS_RESUMING;
+
     entry->state = state;
     entry->accepted |= state == DIALS_LIVE;
     if (state == DIALS_LIVE)
         deadline_disarm(&entry->deadline);
     else
         deadline_arm(&dials->waiting, &entry->deadline, now_us);
-    if (state == DIALS_REFUSED || state == DIALS_OVER)
-        dials_let_go(dials, entry);
+    if (state != DIALS_REFUSED && state != DIALS_OVER)
+        return;
+    dials_leave(entry, DIALS_CALLER);
+    dials_leave(entry, DIALS_CALLEE);
+    if (!was_resumed)
+        dials_release(dials, entry);
 }
 
 bool dials_side_of(const struct dials_entry *entry, uint64_t session_id, enum dials_side *side)

@@ -48,6 +48,7 @@ struct dials_entry {
     struct limit_bucket notes[2];
     uint8_t reports[2];      /* of this side's outcome */
     bool accepted;           /* has been LIVE */
+    bool hidden[2];          /* on purpose without addresses, whatever is registered */
     bool no_relay;           /* a member does not want one */
     bool resumed;            /* who called and who was called is no longer known */
     struct relay_pair *pair; /* by dials_side; the owner of the table opens and closes it */
@@ -74,9 +75,12 @@ bool dials_full(const struct dials *dials);
 size_t dials_count(const struct dials *dials);
 void dials_expire(struct dials *dials, uint64_t now_us);
 
-/* Counts it for the prefix of who has asked for it, as long as it is ASKED, LIVE or RESUMING.
- * False: that prefix has too many. */
+/* Counts it for the prefix of who has asked for it, as long as it is ASKED, LIVE or RESUMING,
+ * and one that was resumed as long as it is in the table: Resume has no rate of its prefix. False:
+ * that prefix has too many. */
 bool dials_hold(struct dials *dials, struct dials_entry *entry, const struct stun_addr *from);
+/* Out of the table, before its time. */
+void dials_forget(struct dials *dials, struct dials_entry *entry);
 /* This session is that side; the dial is on its list until dials_move makes it REFUSED or OVER. */
 void dials_join(struct dials_entry *entry, enum dials_side side, uint64_t session_id,
                 struct dials_list *list);

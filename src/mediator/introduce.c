@@ -94,10 +94,13 @@ void introduce_get_peer(struct session *caller, const wire_GetPeer *msg, uint64_
                            "too many connections at one time from your network");
         return;
     }
+    /* On the caller's list in any case: how many it may have must not tell whom there is. */
+    dials_join(dial, DIALS_CALLER, caller->entry.session_id, &caller->own_dials);
     if (callee == NULL) {
         introduce_refuse_later(caller, dial_id, now_us);
         return;
     }
+    dial->hidden[DIALS_CALLER] = msg->coordinates.hidden;
     dial->no_relay = msg->no_relay || callee->no_relay;
     dial_life_join(dial, caller, callee, now_us);
     dials_move(server->dials, dial, DIALS_ASKED, now_us);

@@ -107,9 +107,10 @@ void introduction_again(const struct introduction *intro, enum dials_side to)
     } else if (dial->refusal != NULL) {
         strncpy(resumed->relay_refusal, dial->refusal, sizeof resumed->relay_refusal - 1);
     }
+    struct coordinates shown = intro->member[about]->coordinates;
+    shown.hidden = shown.hidden || dial->hidden[about];
     resumed->has_coordinates = true;
-    coordinates_show(&intro->member[about]->coordinates, &intro->where[about], intro->same_public,
-                     &resumed->coordinates);
+    coordinates_show(&shown, &intro->where[about], intro->same_public, &resumed->coordinates);
     resumed->opener_due_us = to == DIALS_CALLEE && !dial->resumed ? intro->opener_due_us : 0;
     resumed->path_rtt_us = intro->path_rtt_us;
     resumed->same_public_address = intro->same_public;

@@ -18,18 +18,25 @@ static void resume_introduce(const struct dials_entry *dial, struct session *cal
         introduction_again(&intro, DIALS_CALLEE);
 }
 
+/* What others make us send it must not push it out. */
+static bool resume_may_tell(const struct session *by, struct session *other, uint64_t now_us)
+{
+    const struct config_limits *limits = &by->server->config->limits;
+
+    return session_has_room(other) &&
+           limit_take(&other->wakes, (struct limit_rate){limits->call_rate, limits->live_dials},
+                      now_us);
+}
+
 /* The other member learns that it is asked for, if it is there and was not asked too often. It may
  * be a stranger to this dial: then it will not answer, and the asker learns nothing. */
 static void resume_wake(struct session *other, const struct session *by, const uint8_t *dial_id,
                         uint64_t now_us)
 {
-    const struct config_limits *limits = &by->server->config->limits;
     wire_FromMediator msg = {.which_body = wire_FromMediator_resumed_tag};
     wire_Resumed *resumed = &msg.body.resumed;
 
-    if (other == NULL || other == by || !session_has_room(other) ||
-        !limit_take(&other->wakes, (struct limit_rate){limits->call_rate, limits->live_dials},
-                    now_us))
+    if (other == NULL || other == by || !resume_may_tell(by, other, now_us))
         return;
     resumed->dial_id.size = WIRE_DIAL_ID_BYTES;
     memcpy(resumed->dial_id.bytes, dial_id, WIRE_DIAL_ID_BYTES);
@@ -44,17 +51,20 @@ static void resume_begin(struct session *session, struct session *other, struct 
 {
     struct server *server = session->server;
 
-    if (dial == NULL && dial_life_room(session, now_us))
+    bool room = dial_life_room(session, now_us);
+    if (room && dial == NULL)
         dial = dials_add(server->dials, msg->dial_id.bytes, 0, now_us);
-    if (dial == NULL || !dials_hold(server->dials, dial, &session->from)) {
-        if (dial != NULL)
-            dials_move(server->dials, dial, DIALS_OVER, now_us);
+    if (!room || dial == NULL || !dials_hold(server->dials, dial, &session->from)) {
+        if (room && dial != NULL)
+            dials_forget(server->dials, dial);
         session_send_error(session, wire_ErrorCode_ERROR_TOO_MANY, msg->dial_id.bytes,
                            "too many connections at one time");
         return;
     }
     dial->member[DIALS_CALLEE] = 0;
     dial->no_relay = msg->no_relay;
+    dial->hidden[DIALS_CALLER] = msg->hidden;
+    dial->hidden[DIALS_CALLEE] = false;
     dial->refusal = NULL;
     memset(dial->reports, 0, sizeof dial->reports);
     memcpy(dial->wanted, msg->peer_id.bytes, sizeof dial->wanted);
@@ -87,6 +97,7 @@ static void resume_meet(struct session *session, struct session *other, struct d
         return;
     }
     dial->no_relay |= msg->no_relay;
+    dial->hidden[DIALS_CALLEE] = msg->hidden;
     dial->resumed = true;
     dial_life_join(dial, other, session, now_us);
     dials_move(server->dials, dial, DIALS_LIVE, now_us);
@@ -101,7 +112,8 @@ static void resume_live(struct session *session, struct session *other,
     enum dials_side side, others;
 
     if (other == NULL || !dials_side_of(dial, session->entry.session_id, &side) ||
-        !dials_side_of(dial, other->entry.session_id, &others) || side == others)
+        !dials_side_of(dial, other->entry.session_id, &others) || side == others ||
+        !resume_may_tell(session, other, now_us))
         return;
     resume_introduce(dial, side == DIALS_CALLER ? session : other,
                      side == DIALS_CALLER ? other : session, now_us);

@@ -66,7 +66,10 @@ static bool begin_callee(struct eyelet_conn *conn, uint64_t now_us, const wire_P
     if (conn_start_punch(conn, now_us) != EYELET_OK) {
         return false;
     }
-    calls_take_relay(conn, &msg->relay_tag.bytes[0], msg->relay_tag.size, msg->relay_refusal);
+    calls_take_relay(conn, msg->relay_tag.bytes, msg->relay_tag.size, msg->relay_refusal);
+    if (conn->policy == EYELET_RELAY_ONLY && !conn->relay_open) {
+        return false;
+    }
     conn_add_candidates(conn, now_us, &msg->coordinates);
     conn->same_public_address = msg->same_public_address;
     conn_tell(conn, "dial", "the call has come%s", conn->probe ? ", to measure the path" : "");
@@ -115,13 +118,15 @@ static void refuse_stale(struct eyelet_endpoint *ep, uint64_t now_us,
     conn_destroy(conn);
 }
 
-static unsigned echoes(const struct eyelet_endpoint *ep)
+/* Nobody may take all the places for those that measure. */
+static bool too_many_echoes(const struct eyelet_endpoint *ep, const struct identity_id *who)
 {
-    unsigned count = 0;
+    unsigned count = 0, theirs = 0;
     for (const struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
         count += conn_is_echo(c);
+        theirs += conn_is_echo(c) && identity_equal(&c->peer, who);
     }
-    return count;
+    return count >= CONN_MAX_PROBES || theirs >= CONN_MAX_PROBES_OF_ONE;
 }
 
 void answer_call(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoord *msg)
@@ -140,9 +145,9 @@ void answer_call(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoo
         endpoint_log(ep, EYELET_LOG_WARN, "a call was dropped: %s", dial_strerror(error));
         return;
     }
-    if (offer.is_probe) { /* crosses nothing */
-        ours = NULL;
-        if (!allowed || echoes(ep) == CONN_MAX_PROBES) {
+    if (offer.is_probe || (ours != NULL && ours->bare != (offer.flight_bytes == 0))) {
+        ours = NULL; /* crosses nothing */
+        if (!allowed || (offer.is_probe && too_many_echoes(ep, &who))) {
             gnutls_memset(&offer, 0, sizeof offer);
             return;
         }
@@ -166,7 +171,7 @@ void answer_call(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoo
         endpoint_log(ep, EYELET_LOG_WARN, "a call was refused: %s", dial_strerror(error));
         accept_call(ep, msg);
         refuse_stale(ep, now_us, &offer, error);
-    } else if (ours != NULL && ours->bare == (offer.flight_bytes == 0)) {
+    } else if (ours != NULL) {
         accept_call(ep, msg);
         answer_turn_around(ours, now_us, msg, &offer);
     } else {

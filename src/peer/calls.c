@@ -148,6 +148,7 @@ void calls_resume(struct eyelet_conn *conn)
     memcpy(r->dial_id.bytes, conn->offer.dial_id, WIRE_DIAL_ID_BYTES);
     r->peer_id.size = IDENTITY_ID_BYTES;
     memcpy(r->peer_id.bytes, conn->peer.bytes, IDENTITY_ID_BYTES);
+    r->hidden = conn->policy == EYELET_RELAY_ONLY;
     r->no_relay = conn->bare || conn->policy == EYELET_DIRECT_ONLY;
     (void)session_send(conn->ep, &msg);
 }
@@ -183,11 +184,14 @@ void calls_end(struct eyelet_conn *conn)
 void calls_session_up(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        c->relay_resuming = c->relay_resuming || c->relay_open;
         c->relay_open = false; /* its tag died with the session */
         if (c->punch != NULL && (c->state == CONN_PUNCHING || c->state == CONN_OPEN)) {
             calls_resume(c);
         } else if (c->state == CONN_CALLING) {
             conn_reset(c);
+            free(c->held); /* of the last session */
+            c->held = NULL;
             c->state = CONN_NEW;
             if (!prepare_offer(c, now_us)) {
                 conn_fail(c, EYELET_ERR_MEMORY, "the call could not be prepared again");
@@ -269,6 +273,7 @@ void calls_send_candidates(struct eyelet_conn *conn)
 void calls_take_relay(struct eyelet_conn *conn, const uint8_t *tag, size_t tag_bytes,
                       const char *refusal)
 {
+    conn->relay_resuming = false;
     conn->relay_open =
         tag_bytes == sizeof conn->relay_tag && conn->policy != EYELET_DIRECT_ONLY && !conn->bare;
     if (conn->relay_open) {

@@ -77,6 +77,9 @@ void conn_release_socket(struct eyelet_conn *conn, unsigned index)
         return;
     }
     (void)conn_set_socket(conn, index, NULL);
+    if (conn->ep->unsent.conn == conn && conn->ep->unsent.pair.socket == index) {
+        conn->ep->unsent = (struct unsent){0}; /* nothing will say that there is room again */
+    }
     if (is_shared(conn->ep, s)) {
         return;
     }
@@ -93,6 +96,7 @@ static void stop_punching(struct eyelet_conn *conn)
 {
     calls_end(conn);
     conn->relay_open = false;
+    conn->carrier = CONN_NO_CARRIER;
     free(conn->punch);
     conn->punch = NULL;
     free(conn->early_note);
@@ -124,6 +128,9 @@ void conn_reset(struct eyelet_conn *conn)
     conn->failure = PUNCH_FAILURE_NONE;
     conn->usable_us = 0;
     conn->flown_count = 0;
+    conn->bare_ready_us = conn->stranded_us = UINT64_MAX;
+    conn->datagram_bytes = LINK_MIN_DATAGRAM_BYTES;
+    conn->heard_by_relay = conn->was_silent = conn->relay_resuming = false;
     conn->news &= ~(unsigned)CONN_NEWS_PATH;
     gnutls_memset(&conn->offer, 0, sizeof conn->offer);
     gnutls_memset(&conn->keys, 0, sizeof conn->keys);
@@ -394,12 +401,15 @@ void conn_handle_timeout(struct eyelet_conn *conn, uint64_t now_us)
     if (now_us >= conn->size.next_us) {
         path_probe_size(conn, now_us);
     }
-    if (conn->stranded_us != UINT64_MAX && now_us >= conn->stranded_us + conn->ep->patience_us) {
+    if (conn->state == CONN_OPEN && conn->stranded_us != UINT64_MAX &&
+        now_us >= conn->stranded_us + conn->ep->patience_us) {
         conn_fail(conn, EYELET_ERR_TIMEOUT, "the peer could not be reached for %llu s",
                   (unsigned long long)conn->ep->patience_us / 1000000);
         return;
     }
-    if (now_us >= conn->bare_ready_us) {
+    if (now_us >= conn->bare_ready_us && conn->state != CONN_PUNCHING) {
+        conn->bare_ready_us = UINT64_MAX;
+    } else if (now_us >= conn->bare_ready_us) {
         conn->bare_ready_us = UINT64_MAX;
         conn->state = CONN_OPEN;
         conn->was_open = true;
@@ -422,7 +432,7 @@ uint64_t conn_next_timeout(const struct eyelet_conn *conn)
     }
     uint64_t next = conn->state < CONN_OPEN ? conn->timeout_at_us : UINT64_MAX;
     next = earlier(next, conn->size.next_us);
-    if (conn->stranded_us != UINT64_MAX) {
+    if (conn->state == CONN_OPEN && conn->stranded_us != UINT64_MAX) {
         next = earlier(next, conn->stranded_us + conn->ep->patience_us);
     }
     next = earlier(next, conn->bare_ready_us);

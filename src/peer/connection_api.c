@@ -66,7 +66,8 @@ int eyelet_dial(eyelet_endpoint *ep, const eyelet_id *peer, const eyelet_dial_op
             memcmp(c->peer.bytes, peer->bytes, sizeof peer->bytes) != 0) {
             continue;
         }
-        if (!c->incoming || (c->news & CONN_NEWS_INCOMING) == 0 || c->bare != o.bare_socket) {
+        if (!c->incoming || (c->news & CONN_NEWS_INCOMING) == 0 || c->bare != o.bare_socket ||
+            (o.policy != EYELET_ANY_PATH && o.policy != c->policy)) {
             return EYELET_ERR_STATE;
         }
         c->incoming =
@@ -175,6 +176,9 @@ int eyelet_take_socket(eyelet_conn *conn, struct sockaddr_storage *peer, socklen
         return EYELET_ERR_AGAIN;
     }
     struct udp_socket *s = conn_socket(conn, conn->pair.socket);
+    if (s == NULL || s->fd < 0) {
+        return EYELET_ERR_STATE;
+    }
     int fd = s->fd;
     endpoint_unwatch(conn->ep, fd);
     udp_make_plain(s);

@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READY_MAX 16
+#define READY_MAX  16
+#define LONGEST_US (UINT64_C(365) * 24 * 3600 * 1000000) /* sums stay far from an overflow */
 
 uint64_t endpoint_now_us(void)
 {
@@ -154,7 +155,7 @@ static bool read_config(const eyelet_config *from, eyelet_config *to)
         return false;
     }
     memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
-    return to->mediator != NULL;
+    return to->mediator != NULL && to->policy >= EYELET_ANY_PATH && to->policy <= EYELET_RELAY_ONLY;
 }
 
 int eyelet_open(eyelet_endpoint **out, const eyelet_config *config)
@@ -174,6 +175,9 @@ int eyelet_open(eyelet_endpoint **out, const eyelet_config *config)
     ep->log_context = c.log_context;
     ep->no_search = c.no_search;
     ep->patience_us = c.patience_us != 0 ? c.patience_us : ENDPOINT_PATIENCE_US;
+    if (ep->patience_us > LONGEST_US) {
+        ep->patience_us = LONGEST_US;
+    }
     ep->no_port_mapping = c.no_port_mapping;
     relay_init(&ep->relay);
     mapping_init(&ep->mapping);
@@ -225,6 +229,7 @@ void eyelet_close(eyelet_endpoint *ep)
     for (struct eyelet_conn *c = ep->conns, *next; c != NULL; c = next) {
         next = c->next;
         if (c->state != CONN_ENDED) {
+            calls_give_up(c);
             traffic_close(c, now_us, c->goodbye_code, c->goodbye);
         }
         conn_destroy(c);
@@ -319,12 +324,11 @@ int eyelet_process(eyelet_endpoint *ep)
         snprintf(ep->why, sizeof ep->why, "epoll_wait: %s", strerror(errno));
         return EYELET_ERR_SYSTEM;
     }
-    uint64_t now_us = endpoint_now_us();
     ep->dirty = false;
     for (int i = 0; i < count; i++) {
-        ready(ep, &events[i], now_us);
+        ready(ep, &events[i], endpoint_now_us()); /* the time must not go back for any link */
     }
-    now_us = endpoint_now_us();
+    uint64_t now_us = endpoint_now_us();
     if (session_next_timeout(ep) <= now_us) {
         session_handle_timeout(ep, now_us);
     }

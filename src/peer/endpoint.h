@@ -15,14 +15,15 @@
 #include "punch/punch.h"
 #include "rendezvous/dial.h"
 
-#define CONN_WHY_BYTES       320
-#define CONN_MAX_PER_EP      4096
-#define ENDPOINT_TX_BYTES    LINK_MAX_BATCH_BYTES
-#define ENDPOINT_DIAL_US     15000000u
-#define ENDPOINT_PATIENCE_US 120000000u
-#define CONN_FLOWN_TO        8
-#define CONN_MAX_PROBES      8          /* of others, at once */
-#define CONN_REFUSED_CODE    0x6579656c /* of a link that was refused after all; "eyel" */
+#define CONN_WHY_BYTES         320
+#define CONN_MAX_PER_EP        4096
+#define ENDPOINT_TX_BYTES      LINK_MAX_BATCH_BYTES
+#define ENDPOINT_DIAL_US       15000000u
+#define ENDPOINT_PATIENCE_US   120000000u
+#define CONN_FLOWN_TO          8
+#define CONN_MAX_PROBES        8 /* of others, at once */
+#define CONN_MAX_PROBES_OF_ONE 2
+#define CONN_REFUSED_CODE      0x6579656c /* of a link that was refused after all; "eyel" */
 #define CONN_GOODBYE_US                                                                            \
     5000000u /* how long a close waits for what was written to be acknowledged */
 
@@ -91,13 +92,15 @@ struct eyelet_conn {
     bool theirs_hidden;                 /* the peer shows no address on purpose */
     bool theirs_known, theirs_udp, theirs_ipv6, theirs_mapped;
     bool same_public_address;
-    bool relay_open; /* the mediator has given a tag for this dial */
+    bool relay_resuming; /* the last session had a tag for it, and it is asked for again */
+    bool relay_open;     /* the mediator has given a tag for this dial */
     uint8_t relay_tag[WIRE_RELAY_TAG_BYTES];
     char relay_refusal[121];
     uint64_t resumed_us; /* when the dial was last asked for again */
     bool heard_by_relay; /* the last link packet came so; otherwise from: */
     struct punch_pair heard_from;
     bool was_silent;     /* the link's timers may have backed off meanwhile */
+    uint64_t echo_us;    /* up to when the allowance of echoes is used */
     struct story *story; /* owned; NULL: out of memory */
     bool path_up;
     size_t datagram_bytes;

@@ -176,8 +176,7 @@ int eyelet_accept(eyelet_endpoint *ep, int timeout_ms, eyelet_conn **out)
     for (;;) {
         for (struct eyelet_conn *c = ep->conns, *next; c != NULL; c = next) {
             next = c->next;
-            if (!c->incoming || conn_is_echo(c) ||
-                !(c->news & (CONN_NEWS_INCOMING | CONN_NEWS_CLOSED))) {
+            if (!c->incoming || conn_is_echo(c) || (c->news & CONN_NEWS_INCOMING) == 0) {
                 continue;
             }
             if (!c->shown) {

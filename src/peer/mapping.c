@@ -6,6 +6,7 @@
 #include "peer/endpoint.h"
 
 #define PROOF_TRIES   4
+#define MOVED_US      1000000u
 #define PROOF_WAIT_US 300000u
 
 void mapping_init(struct mapping *m)
@@ -17,10 +18,11 @@ void mapping_start(struct eyelet_endpoint *ep)
 {
     struct mapping *m = &ep->mapping;
     struct portmap_config config = {.internal_port = ep->warm[PUNCH_DATA_SOCKET].port};
-    if (m->portmap != NULL || ep->no_port_mapping || ep->policy == EYELET_RELAY_ONLY ||
+    if (m->tried || ep->no_port_mapping || ep->policy == EYELET_RELAY_ONLY ||
         ep->session.profile.mapping == NAT_MAPPING_NONE) {
         return;
     }
+    m->tried = true;
     m->portmap = portmap_start(&config);
     if (m->portmap != NULL) {
         (void)endpoint_watch(ep, portmap_fd(m->portmap), false, m);
@@ -37,10 +39,18 @@ void mapping_stop(struct eyelet_endpoint *ep)
     }
 }
 
-void mapping_moved(struct eyelet_endpoint *ep)
+void mapping_moved(struct eyelet_endpoint *ep, uint64_t now_us)
 {
-    if (ep->mapping.portmap != NULL) {
-        portmap_moved(ep->mapping.portmap, 0);
+    struct mapping *m = &ep->mapping;
+    if (m->portmap == NULL) {
+        return;
+    }
+    portmap_moved(m->portmap, 0);
+    if (m->state.status == PORTMAP_MAPPED) { /* to be proven anew, from where we are now */
+        m->proven = false;
+        m->tries = 0;
+        identity_random(NULL, m->transaction, sizeof m->transaction);
+        m->next_us = now_us + MOVED_US;
     }
 }
 
@@ -68,8 +78,10 @@ static void follow_gateway(struct eyelet_endpoint *ep)
     if (!stun_addr_equal(&ep->session.gateway, &gateway)) {
         char text[STUN_ADDR_TEXT_BYTES];
         ep->session.gateway = gateway;
-        endpoint_log(ep, EYELET_LOG_INFO, "the router's own outer address is %s",
-                     stun_addr_text(&gateway, text));
+        if (gateway.family != STUN_NO_FAMILY) {
+            endpoint_log(ep, EYELET_LOG_INFO, "the router's own outer address is %s",
+                         stun_addr_text(&gateway, text));
+        }
         session_publish(ep);
         endpoint_wake(ep);
     }
@@ -83,7 +95,8 @@ static void ask_for_proof(struct eyelet_endpoint *ep, uint64_t now_us)
     const struct session *s = &ep->session;
     uint8_t packet[64];
     struct stun_builder b;
-    if (m->tries == PROOF_TRIES || s->bounce_ipv4_count == 0) {
+    if (m->tries == PROOF_TRIES || s->bounce_ipv4_count == 0 ||
+        portmap_proof(&m->state, &s->reflexive[PUNCH_DATA_SOCKET]) != PORTMAP_BY_RESPONSE_PORT) {
         m->next_us = UINT64_MAX;
         return;
     }

@@ -13,6 +13,7 @@ struct mapping {
     struct portmap *portmap; /* owned; NULL: not asked for */
     struct portmap_state state;
     uint8_t transaction[STUN_TRANSACTION_BYTES]; /* of the question whose answer is the proof */
+    bool tried;                                  /* asked for, whether that was possible or not */
     unsigned tries;
     uint64_t next_us; /* UINT64_MAX: nothing is to be proven */
     bool proven;
@@ -23,7 +24,7 @@ void mapping_init(struct mapping *m);
 void mapping_start(struct eyelet_endpoint *ep);
 /* Takes the mapping back; at most 2 s. */
 void mapping_stop(struct eyelet_endpoint *ep);
-void mapping_moved(struct eyelet_endpoint *ep);
+void mapping_moved(struct eyelet_endpoint *ep, uint64_t now_us);
 /* Its descriptor is ready. */
 void mapping_ready(struct eyelet_endpoint *ep, uint64_t now_us);
 /* True if the STUN message is the proof. */

@@ -208,6 +208,7 @@ void path_doubted(struct eyelet_conn *conn, uint64_t now_us)
 
 void path_lost(struct eyelet_conn *conn, uint64_t now_us)
 {
+    conn->bare_ready_us = UINT64_MAX;
     endpoint_log(conn->ep, EYELET_LOG_WARN, "the path was lost; punching again");
     conn_tell(conn, "lost", "the direct path was given up; punching again");
     if (conn->has_path) {
@@ -228,15 +229,20 @@ void path_failed(struct eyelet_conn *conn, const struct punch_event *event)
     conn->failure = event->failure;
     conn->failure_error = event->error;
     conn->usable_us = 0;
+    if (conn->carrier == CONN_DIRECT && !conn->has_path) {
+        conn->carrier = CONN_NO_CARRIER; /* path_follow says by what */
+        conn->news |= CONN_NEWS_PATH;
+    }
     why_diagnose(conn, &d);
-    if (conn->relay_open && conn->policy != EYELET_DIRECT_ONLY) {
+    if ((conn->relay_open || conn->relay_resuming) && conn->policy != EYELET_DIRECT_ONLY) {
         conn_tell(conn, "relay", "no direct path: %s", d.reason);
         conn_report(conn, wire_Outcome_OUTCOME_RELAYED);
         return;
     }
     bool refused = conn->relay_refusal[0] != '\0';
     bool unwanted = !refused && !conn->bare && conn->policy == EYELET_ANY_PATH;
-    int error = refused && conn->policy == EYELET_ANY_PATH ? EYELET_ERR_RELAY : EYELET_ERR_NO_PATH;
+    int error =
+        refused && conn->policy != EYELET_DIRECT_ONLY ? EYELET_ERR_RELAY : EYELET_ERR_NO_PATH;
     conn_fail(conn, conn->was_open ? EYELET_ERR_TIMEOUT : error, "no direct path: %s%s%s%s%s",
               d.reason, d.remedy[0] != '\0' ? ". " : "", d.remedy,
               refused    ? ". The mediator does not relay: "

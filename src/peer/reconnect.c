@@ -57,7 +57,7 @@ static bool is_alive(const struct eyelet_conn *conn)
 
 void conns_moved(struct eyelet_endpoint *ep, uint64_t now_us)
 {
-    mapping_moved(ep);
+    mapping_moved(ep, now_us);
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
         if (is_alive(c)) {
             conn_moved(c, now_us);

@@ -19,6 +19,8 @@
 #define UDP_MOST_US       250000u
 #define SEEN_UP           2u
 #define QUEUED_IN_TLS     4096 /* what waits there cannot be dropped any more */
+#define KEEP_IDLE_S       30
+#define USER_TIMEOUT_MS   4000u
 #define NOT_SENT_BYTES    (16 << 10)
 #define MAX_BATCH_BYTES   65507
 #define MAX_FRAME_BYTES   (WIRE_RELAY_TAG_BYTES + RELAY_MAX_DATAGRAM_BYTES)
@@ -86,9 +88,13 @@ static int connect_beside(const struct session *s)
     if (fd < 0) {
         return -1;
     }
-    int one = 1, not_sent = NOT_SENT_BYTES;
+    int one = 1, not_sent = NOT_SENT_BYTES, idle_s = KEEP_IDLE_S;
+    unsigned user_timeout_ms = USER_TIMEOUT_MS;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &not_sent, sizeof not_sent);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
     if (connect(fd, (struct sockaddr *)&to, bytes) != 0 && errno != EINPROGRESS) {
         close(fd);
         return -1;
@@ -133,7 +139,7 @@ void relay_follow(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct relay_client *r = &ep->relay;
     const struct session *s = &ep->session;
-    unsigned up = s->state == SESSION_UP && now_us >= begin_us(ep);
+    unsigned up = s->state == SESSION_UP && ((r->seen & SEEN_UP) != 0 || now_us >= begin_us(ep));
     unsigned v4 = session_is_attested(ep, STUN_IPV4), v6 = session_is_attested(ep, STUN_IPV6);
     unsigned seen = 1u | up * SEEN_UP | v4 << 2 | v6 << 3 | (unsigned)(s->state == SESSION_UP) << 4;
     if (seen == r->seen) {

@@ -290,8 +290,12 @@ static void resolved(struct eyelet_endpoint *ep, uint64_t now_us)
     endpoint_unwatch(ep, resolve_fd(s->resolve));
     int error = resolve_finish(s->resolve, addresses, &count);
     s->resolve = NULL;
-    say(s, EYELET_ERR_MEDIATOR, "the mediator's name %s cannot be resolved: %s", name_of(s, name),
-        error != 0 ? gai_strerror(error) : "it has no address");
+    if (error != 0 || count == 0) {
+        say(s, EYELET_ERR_MEDIATOR, "the mediator's name %s cannot be resolved: %s",
+            name_of(s, name), error != 0 ? gai_strerror(error) : "it has no address");
+    } else {
+        say(s, EYELET_ERR_MEDIATOR, "the mediator %s does not answer", name_of(s, name));
+    }
     uint16_t port = s->where.port, other = s->where.has_port ? 0 : REACH_OTHER_PORT;
     if (other != 0 && s->port_worked == other) {
         other = port;

@@ -9,6 +9,8 @@
 
 #define RECEIVE_ROUNDS 32 /* before others get their turn */
 #define OUTPUT_ROUNDS  32
+#define ECHO_GAP_US    10000u /* 100 a second, as eyelet.h says */
+#define ECHO_BURST_US  200000u
 #define GOODBYE_COPIES 3 /* nobody is there any more to repeat a lost one */
 
 /* ---- in ---- */
@@ -73,7 +75,7 @@ static void receive_link(struct eyelet_endpoint *ep, uint64_t now_us, const stru
                          const struct stun_addr *from, const uint8_t *bytes, size_t size)
 {
     struct eyelet_conn *conn = find_link(ep, bytes, size);
-    if (conn == NULL || conn->state == CONN_ENDED) {
+    if (conn == NULL || conn->state == CONN_ENDED || conn->policy == EYELET_RELAY_ONLY) {
         return;
     }
     conn->heard_by_relay = false;
@@ -216,6 +218,9 @@ static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
     struct punch_event event;
     char text[STUN_ADDR_TEXT_BYTES];
     while (conn->punch != NULL && punch_poll_event(conn->punch, &event)) {
+        if (conn->bare && conn->state >= CONN_OPEN) {
+            continue; /* the peer may have taken its socket: its silence means nothing any more */
+        }
         switch (event.kind) {
         case PUNCH_EVENT_USABLE:
             conn_tell(conn, "usable", "the peer is heard from %s",
@@ -439,6 +444,9 @@ void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, con
     }
     traffic_flush(conn, now_us); /* what was written goes first */
     link_close(conn->link, now_us, code, text);
+    if (conn->relay_open && !conn->has_path) {
+        calls_goodbye(conn, code, text);
+    }
     if (!conn->path_up || conn->punch == NULL) {
         return;
     }
@@ -446,18 +454,27 @@ void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, con
     for (int copy = 0; bytes > 0 && copy < GOODBYE_COPIES; copy++) {
         (void)send_batch(conn, now_us, packet, bytes, segment);
     }
-    if (conn->relay_open && !conn->has_path) {
-        calls_goodbye(conn, code, text);
+}
+
+static bool may_echo(struct eyelet_conn *conn, uint64_t now_us)
+{
+    if (conn->echo_us + ECHO_BURST_US < now_us) {
+        conn->echo_us = now_us - ECHO_BURST_US;
     }
+    if (conn->echo_us > now_us) {
+        return false;
+    }
+    conn->echo_us += ECHO_GAP_US;
+    return true;
 }
 
 /* The callee's part of a probe: messages go back, and nothing else is known. */
-static void echo(struct eyelet_conn *conn)
+static void echo(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct link_event e;
     while (link_poll_event(conn->link, &e)) {
         uint8_t copy[LINK_MAX_DATAGRAM_BYTES];
-        if (e.kind == LINK_EVENT_MESSAGE && e.bytes <= sizeof copy) {
+        if (e.kind == LINK_EVENT_MESSAGE && e.bytes <= sizeof copy && may_echo(conn, now_us)) {
             memcpy(copy, e.data, e.bytes);
             (void)link_send_message(conn->link, copy, e.bytes);
         } else if (e.kind == LINK_EVENT_STREAM_OPENED) {
@@ -519,7 +536,7 @@ void traffic_flush(struct eyelet_conn *conn, uint64_t now_us)
     }
     if (conn->link != NULL && conn->state != CONN_ENDED) {
         if (conn->probe && !conn->caller) {
-            echo(conn);
+            echo(conn, now_us);
         }
         flush_link(conn, now_us);
         follow_link(conn, now_us);

@@ -56,7 +56,8 @@ const char *why_plan(const struct eyelet_conn *conn, char text[static PLAN_TEXT_
 
 int eyelet_conn_step(const eyelet_conn *conn, size_t number, eyelet_step *step)
 {
-    if (step->size < sizeof step->size || step->size > sizeof *step) {
+    if (conn == NULL || step == NULL || step->size < sizeof step->size ||
+        step->size > sizeof *step) {
         return EYELET_ERR_ARGUMENT;
     }
     const struct story_step *from = story_step(conn->story, number);

@@ -32,6 +32,8 @@ static void refill(struct punch *p)
     a->strangers_sent = 0;
     for (size_t i = 0; i < p->remote_count; i++)
         p->remotes[i].sent_unproven = 0;
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++)
+        p->pairs[i].link_copies = 0;
 }
 
 static void begin_plain(struct punch *p)
@@ -77,7 +79,6 @@ static void begin_pair(struct pair *pair)
     pair->attested = pair->attested || pair->proven;
     pair->heard = pair->proven = pair->nominate = pair->triggered = false;
     pair->nominated = 0;
-    pair->link_copies = 0;
     pair->triggers = 0;
     pair->sent = 0;
     pair->last_full_us = NEVER;
@@ -164,6 +165,9 @@ void again_connected(struct punch *p)
 void again_note(struct punch *p)
 {
     if (p->state == WAITING || just_begun(p))
+        return;
+    /* No note of the peer ends a search, which would then not count as made. */
+    if (p->search.running && p->search.gated)
         return;
     if (p->state == CONNECTED)
         try_better(p);

@@ -12,9 +12,10 @@
 #define MS     1000u
 #define SECOND 1000000u
 
-#define BURST_GAP_US  2000u  /* between packets that are not answers */
-#define PACE_US       20000u /* between first packets to pairs beyond the first burst */
-#define LATE_GAP_US   50000u /* after the first second, on average */
+#define BURST_GAP_US  2000u         /* between packets that are not answers */
+#define PACE_US       20000u        /* between first packets to pairs beyond the first burst */
+#define OLD_US        (10 * SECOND) /* an answer of then is no proof any more */
+#define LATE_GAP_US   50000u        /* after the first second, on average */
 #define LATE_AT_ONCE  20
 #define RETRY_GAPS    4
 #define RETRY_SLOW_US 500000u
@@ -28,6 +29,7 @@
 #define TRANSACTIONS         8       /* outstanding per pair; consent has up to 6 */
 #define ANSWERS              32
 #define EVENTS               32
+#define EVENTS_KEPT          12 /* for notes and for what became of the path */
 #define SEEN                 32
 #define UNPROVEN_LINK_COPIES 64
 #define REFLEXIVE_PAIRS      12 /* unproven, to one IP address */

@@ -4,8 +4,6 @@
 
 #include "punch/engine.h"
 
-#define OLD_US (10 * SECOND)
-
 static void answer(struct punch *p, const struct punch_pair *from, const struct stun_message *msg,
                    uint16_t error)
 {

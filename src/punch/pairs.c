@@ -182,10 +182,13 @@ enum punch_technique pair_technique(const struct punch *p, const struct pair *pa
     return PUNCH_TECHNIQUE_NONE;
 }
 
-/* While the path is in doubt, only what was answered since then is better. */
-static bool is_fresh(const struct punch *p, uint16_t i)
+/* What was answered long ago says nothing any more; while the path is in doubt, only what was
+ * answered since then is better. */
+static bool is_fresh(const struct punch *p, uint16_t i, bool doubted)
 {
-    return i != p->selected && p->pairs[i].answered_us + SECOND > p->now_us;
+    if (i == p->selected)
+        return !doubted;
+    return p->pairs[i].answered_us + (doubted ? SECOND : OLD_US) > p->now_us;
 }
 
 /* The peer's nomination counts if it controls; else our own judgement. */
@@ -208,7 +211,7 @@ static uint16_t best(const struct punch *p)
     for (uint16_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
         const struct pair *pair = &p->pairs[i];
 
-        if (!pair->used || !pair->proven || (doubted && !is_fresh(p, i)))
+        if (!pair->used || !pair->proven || !is_fresh(p, i, doubted))
             continue;
         if (found == NO_PAIR || pair_better(pair, &p->pairs[found]))
             found = i;

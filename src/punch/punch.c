@@ -152,7 +152,12 @@ struct punch_event *engine_event(struct punch *p, enum punch_event_kind kind)
 {
     struct punch_event *event;
 
-    if (p->event_count == EVENTS)
+    /* What the driver must not miss has a place in any case. */
+    if (p->event_count >= (kind == PUNCH_EVENT_USABLE || kind == PUNCH_EVENT_PROVEN ||
+                                   kind == PUNCH_EVENT_WANT_SOCKET ||
+                                   kind == PUNCH_EVENT_DROP_SOCKET
+                               ? EVENTS - EVENTS_KEPT
+                               : EVENTS))
         return NULL;
     event = &p->events[(p->event_first + p->event_count++) % EVENTS];
     memset(event, 0, sizeof(*event));

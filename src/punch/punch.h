@@ -89,7 +89,8 @@ enum punch_failure {
     PUNCH_FAILURE_NO_ANSWER,     /* all was tried, nothing of the peer ever arrived */
     PUNCH_FAILURE_ONE_WAY,       /* the peer's checks arrived, our own were never answered */
     PUNCH_FAILURE_UNPREDICTABLE, /* a NAT gives every destination another, unpredictable port */
-    PUNCH_FAILURE_CONSENT_LOST,  /* was connected; nothing heard for 30 s, and punching again failed
+    PUNCH_FAILURE_CONSENT_LOST,  /* was connected; its checks were not answered, and punching again
+                                  * failed
                                   */
 };
 

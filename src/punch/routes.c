@@ -65,10 +65,11 @@ static unsigned burst_left(const struct punch *p)
     return unsent < PLAN_FIRST_BURST - sent ? unsent : PLAN_FIRST_BURST - sent;
 }
 
-/* The callee's answer to the link's first flight goes out with the first burst, unheard. */
+/* The callee's answer to the link's first flight goes out with the first burst, unheard. In later
+ * rounds nothing of the link goes where the peer was not heard since: consent (RFC 7675). */
 static bool may_go_unheard(const struct punch *p)
 {
-    return !p->caller && p->state == PUNCHING && p->now_us >= p->start_us;
+    return !p->caller && p->again.began_us == 0 && p->state == PUNCHING && p->now_us >= p->start_us;
 }
 
 static bool goes_unheard(struct punch *p, const struct stun_addr *to)

@@ -203,7 +203,7 @@ void search_stop(struct punch *p)
 
 void search_cancel(struct punch *p)
 {
-    over(p, true);
+    over(p, p->search.next < p->search.count / 2);
     drop(p);
 }
 
