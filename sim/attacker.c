@@ -31,6 +31,7 @@ void attacker_watch(struct world *w, const struct world_packet *p)
     c->dst = p->head.dst;
     c->who = p->who;
     c->size = p->size;
+    c->sent_us = p->sent_us;
     memcpy(c->bytes, p->bytes, p->size);
 }
 
@@ -124,6 +125,7 @@ void attacker_act(struct world *w)
     d.src = some_source(w, c);
     d.dst = c->dst;
     d.size = c->size;
+    d.sent_us = c->sent_us;
     memcpy(bytes, c->bytes, c->size);
     if (d.kind == ATTACKER_REPLAY && stun_addr_equal(&d.src, &c->src))
         d.kind = ATTACKER_REPLAY_SOURCE;

@@ -30,6 +30,7 @@ struct attacker_captured {
     struct stun_addr src, dst; /* as on the Internet */
     uint8_t who;
     uint16_t size;
+    uint64_t sent_us;
     uint8_t bytes[PUNCH_MAX_PACKET_BYTES];
 };
 

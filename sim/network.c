@@ -179,6 +179,7 @@ static uint32_t put(struct world *w, uint32_t network, const struct network_data
     p->who = d->who;
     p->kind = d->kind;
     p->network = network;
+    p->sent_us = d->sent_us == 0 ? w->now_us : d->sent_us;
     memcpy(p->bytes, d->bytes, d->size);
     return number;
 }

@@ -12,7 +12,8 @@ struct network_datagram {
     uint8_t who;  /* enum world_who */
     uint8_t kind; /* enum attacker_kind */
     struct stun_addr src, dst;
-    uint8_t ttl; /* 0: the system's default */
+    uint8_t ttl;      /* 0: the system's default */
+    uint64_t sent_us; /* of a copy: when the original was; 0: now */
     const uint8_t *bytes;
     uint16_t size;
 };

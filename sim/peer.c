@@ -53,7 +53,20 @@ void peer_close_socket(struct world *w, uint32_t host, unsigned socket)
     if (p->local[socket].family == STUN_NO_FAMILY)
         return;
     p->socket_at[p->local[socket].port] = 0;
+    p->closed[socket].at_us = w->now_us;
+    p->closed[socket].port = p->local[socket].port;
     memset(&p->local[socket], 0, sizeof(p->local[socket]));
+}
+
+bool peer_had_socket(const struct peer *p, uint16_t port, uint64_t since_us)
+{
+    if (p->socket_at[port] != 0)
+        return true;
+    for (unsigned socket = 0; socket < PEER_SOCKETS; socket++) {
+        if (p->closed[socket].port == port && p->closed[socket].at_us >= since_us)
+            return true;
+    }
+    return false;
 }
 
 void peer_open_socket(struct world *w, uint32_t host, unsigned socket)

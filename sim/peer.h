@@ -40,6 +40,10 @@ struct peer {
     struct stun_addr local[PEER_SOCKETS]; /* none: closed */
     uint8_t *bytes_of_engine;
     uint16_t *socket_at; /* by port: 1 + socket, 0: none */
+    struct {
+        uint64_t at_us; /* the world's time */
+        uint16_t port;
+    } closed[PEER_SOCKETS]; /* the last of each */
 
     struct survey survey;
     bool surveying;
@@ -79,6 +83,8 @@ bool peer_is_link(const uint8_t *bytes, size_t size);
 /* For the files of the peer. */
 void peer_open_socket(struct world *w, uint32_t host, unsigned socket);
 void peer_close_socket(struct world *w, uint32_t host, unsigned socket);
+/* Whether a socket had this port at that time or later, in the time of the world. */
+bool peer_had_socket(const struct peer *p, uint16_t port, uint64_t since_us);
 /* 0 or an errno. */
 int peer_send(struct world *w, uint32_t host, unsigned socket, const struct stun_addr *to,
               uint8_t ttl, const uint8_t *bytes, size_t size);

@@ -92,7 +92,9 @@ static bool is_excused(const struct world *w)
     return false;
 }
 
-static const char *carries(struct world *w, uint32_t host, const struct punch_pair *pair)
+/* The peer may have closed its socket while its answer was under way. */
+static const char *carries(struct world *w, uint32_t host, const struct punch_pair *pair,
+                           uint64_t answered_us)
 {
     const struct stun_addr *here = &w->peer[host].local[pair->socket];
     struct stun_addr src, dst, back_src, back_dst;
@@ -103,7 +105,7 @@ static const char *carries(struct world *w, uint32_t host, const struct punch_pa
         return why;
     if (to == host)
         return "it comes back to its sender";
-    if (w->peer[to].socket_at[dst.port] == 0)
+    if (!peer_had_socket(&w->peer[to], dst.port, answered_us))
         return "the peer has closed that socket";
     if (!network_reach(w, to, &dst, &src, &to, &back_src, &back_dst, &why))
         return why;
@@ -112,10 +114,11 @@ static const char *carries(struct world *w, uint32_t host, const struct punch_pa
     return stun_addr_equal(&back_src, &pair->remote) ? NULL : "the answer comes from elsewhere";
 }
 
-static void check_proven(struct world *w, uint32_t host, const struct punch_pair *pair)
+static void check_proven(struct world *w, uint32_t host, const struct punch_pair *pair,
+                         const struct world_packet *cause)
 {
     struct rules_side *side = &w->rules.side[host];
-    const char *why = carries(w, host, pair);
+    const char *why = carries(w, host, pair, cause == NULL ? w->now_us : cause->sent_us);
     struct rules_target *t = budgets_target(side, &pair->remote);
     char text[STUN_ADDR_TEXT_BYTES];
 
@@ -324,7 +327,7 @@ void rules_event(struct world *w, uint32_t host, const struct punch_event *event
         break;
     case PUNCH_EVENT_PROVEN:
         check_origin(w, host, event, cause);
-        check_proven(w, host, &event->pair);
+        check_proven(w, host, &event->pair, cause);
         break;
     case PUNCH_EVENT_DOUBT:
         if (!side->has_path || !same_pair(&side->path, &event->pair))

@@ -3,7 +3,8 @@
  *
  *   - nothing that the peer has not sent makes a pair usable or proven, and nothing else is
  * answered
- *   - a pair is called proven only while it carries both ways, and a path only when proven
+ *   - a pair is called proven only while it carries both ways, or did when the peer's answer left,
+ *     and a path only when proven
  *   - the plain punch, searches, and addresses that nobody vouches for keep their budgets
  *   - every dial ends: with a path or with a reason
  *   - what a host has learned of its NAT while nothing went wrong is the truth, or unknown

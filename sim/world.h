@@ -45,6 +45,7 @@ struct world_packet {
     uint8_t kind; /* enum attacker_kind, if the attacker has */
     uint32_t network;
     uint32_t gate;
+    uint64_t sent_us; /* of a copy: when the original was */
     uint8_t bytes[WORLD_PACKET_BYTES];
 };
 

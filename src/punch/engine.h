@@ -194,6 +194,7 @@ struct punch {
 
     struct forecast forecast;
     struct search search;
+    uint64_t guesses_us; /* until then single guesses have used up the rate of a search */
 };
 
 /* ---- punch.c ---- */
@@ -296,6 +297,7 @@ void search_advance(struct punch *p);
 void search_stop(struct punch *p);   /* closes what no pair uses */
 void search_cancel(struct punch *p); /* the same; it has not failed */
 void search_socket(struct punch *p, unsigned socket, bool open);
+void search_guessed(struct punch *p); /* a packet to a guessed port, of no search */
 bool search_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size_t capacity);
 /* An answer to one of its packets: the index of the pair that it became, or NO_PAIR. */
 uint16_t search_input(struct punch *p, const struct punch_pair *from,

@@ -225,6 +225,8 @@ static bool send_check(struct punch *p, struct pair *pair, struct punch_out *out
     outbox_count_unproven(p, pair);
     if (!pair->proven && (pair->heard || !pair_planned(pair)))
         outbox_count(p);
+    if (!pair->proven && !pair->heard && pair->kind == PUNCH_PREDICTED)
+        search_guessed(p);
     pair->sent++;
     pair->triggered = false;
     schedule_retry(p, pair);

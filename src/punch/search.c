@@ -155,6 +155,20 @@ static bool forget(struct punch *p)
     return p->search.dropped == p->search.asked;
 }
 
+/* Those of an earlier plan, which the budget may have held back: they have missed by now, and would
+ * come on top of a search. */
+static void end_guesses(struct punch *p)
+{
+    for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
+        struct pair *pair = &p->pairs[i];
+
+        if (!pair->used || pair->kind != PUNCH_PREDICTED || pair->heard || pair->proven)
+            continue;
+        pair->tries_left = 0;
+        pair->next_us = NEVER;
+    }
+}
+
 bool search_begin(struct punch *p, const struct plan_part *part, enum punch_technique technique,
                   uint64_t at_us)
 {
@@ -189,6 +203,11 @@ bool search_begin(struct punch *p, const struct plan_part *part, enum punch_tech
     s->again_us = s->start_us + (s->low_ttl && p->note_rtt_us != 0
                                      ? p->note_rtt_us / 2 + s->count * PREDICT_GAP_US
                                      : PREDICT_AGAIN_US);
+    if (gated) {
+        end_guesses(p);
+        if (s->due_us < p->guesses_us)
+            s->due_us = p->guesses_us;
+    }
     if (gated && p->budget != NULL)
         punch_budget_search_begin(p->budget, p->now_us);
     search_advance(p);
@@ -261,6 +280,13 @@ void search_socket(struct punch *p, unsigned socket, bool open)
     set_bit(p->search.open, index, open);
 }
 
+void search_guessed(struct punch *p)
+{
+    if (p->guesses_us < p->now_us)
+        p->guesses_us = p->now_us;
+    p->guesses_us += PLAN_SEARCH_GAP_US;
+}
+
 static void finish_round(struct punch *p)
 {
     struct search *s = &p->search;
@@ -313,6 +339,8 @@ bool search_output(struct punch *p, struct punch_out *out, uint8_t *buffer, size
     if (s->due_us + CATCH_UP * gap_us(s) < p->now_us)
         s->due_us = p->now_us - CATCH_UP * gap_us(s);
     s->due_us += gap_us(s);
+    if (!s->gated)
+        search_guessed(p);
     index = s->next++;
     out->pair.remote = s->target;
     if (s->role == SEARCH_PROBES)

@@ -221,6 +221,7 @@ static void on_event(struct net *n, int h, const struct punch_event *e)
     case PUNCH_EVENT_NONE:
         break;
     case PUNCH_EVENT_USABLE:
+        host->hits += e->pair.socket >= PUNCH_SEARCH_SOCKET;
         if (host->usable_us == UINT64_MAX) {
             host->usable_us = n->now_us;
             host->usable = *e;

@@ -52,6 +52,7 @@ struct net_host {
     uint64_t heard_us, stall_us;    /* last link packet; longest time without one, while talking */
     unsigned sockets, most_sockets; /* of searches */
     unsigned searched, busiest;     /* packets of searches; in one second */
+    unsigned hits;                  /* sockets of a search where the peer was heard */
     uint64_t search_us[1024];       /* when each of the last left */
     unsigned checks, answers, links, openers; /* sent, all */
     unsigned plain_100ms, plain_1s; /* checks and unheard link copies of the plain punch */

@@ -229,6 +229,77 @@ static void the_switch_turns_it_off(void **state)
     assert_int_equal(guesses, 0);
 }
 
+/* The most packets to guessed ports in a second, if a search follows such guesses. */
+static unsigned guesses_in_a_second(uint64_t begin_us, unsigned *probes)
+{
+    static struct punch_budget budget;
+    struct punch_config config = {
+        .caller = true,
+        .local_ufrag = "usus",
+        .local_password = "our-password-our-password",
+        .remote_ufrag = "them",
+        .remote_password = "their-password-their-pass",
+        .profile = {.mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT, .endpoints_seen = 4},
+        .budget = &budget,
+        .random = net_random_bytes,
+        .random_context = &seed,
+    };
+    struct nat_profile theirs = {.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT,
+                                 .allocation = NAT_ALLOCATION_SEQUENTIAL,
+                                 .step = 1,
+                                 .endpoints_seen = 4};
+    struct punch_note plan = {.kind = PUNCH_NOTE_PLAN};
+    struct stun_addr local = stun_addr_v4(192, 168, 1, 5, 40000);
+    uint64_t at_us[1024] = {0};
+    unsigned guesses = 0, most = 0, oldest = 0;
+
+    memset(&budget, 0, sizeof(budget));
+    plan.plan.target = stun_addr_v4(198, 51, 100, 1, 0);
+    for (unsigned i = 0; i < PUNCH_BUDGET_PER_IP_10_S; i++) /* nothing is left until 15 s */
+        punch_budget_take(&budget, 0, &plan.plan.target);
+    now = begin_us;
+    p = punch_init(memory, &config, now);
+    punch_add_socket(p, now, 0, &local);
+    punch_set_remote_profile(p, now, &theirs);
+    add(1, 1000, true);
+    punch_start(p, now, now);
+    plan.plan.technique = PUNCH_TECHNIQUE_PREDICTED;
+    for (plan.plan.port_count = 0; plan.plan.port_count < 32; plan.plan.port_count++)
+        plan.plan.ports[plan.plan.port_count] = (uint16_t)(7000 + plan.plan.port_count);
+    punch_note_input(p, now, &plan);
+    plan.plan.technique = PUNCH_TECHNIQUE_BLOCK;
+    plan.plan.port_count = 0;
+    plan.plan.probes = PLAN_BLOCK_PROBES;
+    plan.plan.range_first = 20000;
+    plan.plan.range_ports = 1000;
+    for (*probes = 0; now < begin_us + 4 * SECOND; now += MS) {
+        if (now == begin_us + 1100 * MS)
+            punch_note_input(p, now, &plan);
+        while (next(STUN_BINDING_REQUEST)) {
+            if (out.pair.remote.port == 1000)
+                continue;
+            *probes += out.pair.remote.port >= 20000;
+            at_us[guesses++] = now;
+            while (at_us[oldest] + SECOND <= now)
+                oldest++;
+            if (guesses - oldest > most)
+                most = guesses - oldest;
+        }
+    }
+    return most;
+}
+
+static void guesses_count_with_the_search_that_follows(void **state)
+{
+    (void)state;
+    for (uint64_t begin_us = 13 * SECOND; begin_us <= 16 * SECOND; begin_us += 50 * MS) {
+        unsigned probes;
+
+        assert_in_range(guesses_in_a_second(begin_us, &probes), 200, 250);
+        assert_int_equal(probes, PLAN_BLOCK_PROBES);
+    }
+}
+
 static void sockets_that_cannot_be_had_are_done_without(void **state)
 {
     struct punch_note plan = {.kind = PUNCH_NOTE_PLAN};
@@ -310,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_search_without_effect_ends),
         cmocka_unit_test(a_plan_is_kept_within_bounds),
         cmocka_unit_test(the_switch_turns_it_off),
+        cmocka_unit_test(guesses_count_with_the_search_that_follows),
         cmocka_unit_test(sockets_that_cannot_be_had_are_done_without),
         cmocka_unit_test(neighbours_behind_one_provider_meet),
     };
