@@ -121,8 +121,7 @@ void conn_reset(struct eyelet_conn *conn)
     stop_punching(conn);
     link_free(conn->link);
     conn->link = NULL;
-    free(conn->kept_flight);
-    conn->kept_flight = NULL;
+    flight_forget(conn);
     conn->has_path = false;
     conn->carrier = CONN_NO_CARRIER;
     conn->failure = PUNCH_FAILURE_NONE;

@@ -52,10 +52,11 @@ struct size_probe {
     unsigned tries;
 };
 
-/* The first datagrams of a link that went by the relay before any pair could be tried, or to
- * guessed ports before the peer was heard. */
+/* The first datagrams of a link, which may have to go once more: by the pairs if only the relay has
+ * carried them, and where the peer is heard. */
 struct flight {
-    bool waits_for_peer; /* it has gone to guessed ports */
+    bool waits_for_peer; /* it has gone by all pairs that may be tried unheard */
+    bool guessed;        /* by those too whose ports were predicted */
     size_t count;
     size_t sizes[CONN_FLIGHT_DATAGRAMS];
     uint8_t bytes[CONN_FLIGHT_DATAGRAMS][LINK_MIN_DATAGRAM_BYTES];
@@ -107,9 +108,9 @@ struct eyelet_conn {
     struct size_probe size;
 
     uint64_t began_us, timeout_us, timeout_at_us, bare_ready_us, goodbye_us;
-    struct punch_pair usable;                 /* the first from which the peer was heard */
-    uint64_t usable_us;                       /* 0: none yet */
-    struct stun_addr flown_to[CONN_FLOWN_TO]; /* where the link's handshake has gone so far */
+    struct punch_pair usable;                  /* the first from which the peer was heard */
+    uint64_t usable_us;                        /* 0: none yet */
+    struct punch_pair flown_to[CONN_FLOWN_TO]; /* where the link's handshake has gone so far */
     size_t flown_count;
     struct flight *kept_flight; /* owned; what must go once more */
     enum punch_kind usable_kind;
@@ -282,6 +283,14 @@ void traffic_flush(struct eyelet_conn *conn, uint64_t now_us);
 /* Ends the link and says so to the peer. */
 void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, const char *text);
 void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us);
+
+/* ---- flight.c: the first datagrams of a link, until it is established ---- */
+void flight_went(struct eyelet_conn *conn, const struct punch_pair *route);
+void flight_keep(struct eyelet_conn *conn, const struct punch_pair *route, const uint8_t *bytes,
+                 size_t size);
+void flight_repeat(struct eyelet_conn *conn, uint64_t now_us); /* where that is due */
+void flight_heard(struct eyelet_conn *conn, uint64_t now_us, const struct punch_pair *pair);
+void flight_forget(struct eyelet_conn *conn);
 
 /* ---- path.c ---- */
 /* The link is established over the first usable pair, which is not proven yet. */

@@ -177,27 +177,6 @@ static void hold_note(struct eyelet_conn *conn, const struct punch_note *note)
     }
 }
 
-static bool has_flown_to(const struct eyelet_conn *conn, const struct stun_addr *remote)
-{
-    for (size_t i = 0; i < conn->flown_count; i++) {
-        if (stun_addr_equal(&conn->flown_to[i], remote)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The peer turns out to be where the handshake has not gone: it must not wait for the link's timer.
- */
-static void repeat_flight(struct eyelet_conn *conn, uint64_t now_us, const struct stun_addr *remote)
-{
-    if (conn->link != NULL && conn->path_up && conn->flown_count > 0 &&
-        !link_is_established(conn->link) && !has_flown_to(conn, remote)) {
-        link_set_path(conn->link, now_us, false, conn->datagram_bytes);
-        link_set_path(conn->link, now_us, true, conn->datagram_bytes);
-    }
-}
-
 static void send_note(struct eyelet_conn *conn, const struct punch_note *from_engine)
 {
     wire_Note note;
@@ -225,7 +204,7 @@ static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
         case PUNCH_EVENT_USABLE:
             conn_tell(conn, "usable", "the peer is heard from %s",
                       stun_addr_text(&event.pair.remote, text));
-            repeat_flight(conn, now_us, &event.pair.remote);
+            flight_heard(conn, now_us, &event.pair);
             if (conn->usable_us == 0) {
                 conn->usable = event.pair;
                 conn->usable_us = now_us;
@@ -299,57 +278,6 @@ static int send_to(struct eyelet_conn *conn, const struct punch_pair *pair, cons
     return *by != NULL ? udp_send(*by, &pair->remote, 0, batch, bytes, segment) : EBADF;
 }
 
-static bool is_guess(const struct eyelet_conn *conn, const struct punch_pair *route)
-{
-    return conn->usable_us == 0 && route->socket >= PUNCH_SEARCH_SOCKET &&
-           route->socket != PUNCH_RELAY;
-}
-
-/* The handshake must not wait for the relay where a pair is faster, and the link has nothing more
- * to say until it is answered: what went by the relay alone goes to the pairs when they may be
- * tried, and what went to guessed ports goes once more to the peer when it is heard there. */
-static void keep_flight(struct eyelet_conn *conn, const struct punch_pair *route,
-                        const uint8_t *bytes, size_t size)
-{
-    if (conn->kept_flight == NULL) {
-        conn->kept_flight = calloc(1, sizeof *conn->kept_flight);
-    }
-    struct flight *f = conn->kept_flight;
-    if (f != NULL) {
-        f->waits_for_peer = is_guess(conn, route);
-    }
-    if (f != NULL && f->count < CONN_FLIGHT_DATAGRAMS && size <= sizeof f->bytes[0]) {
-        f->sizes[f->count] = size;
-        memcpy(f->bytes[f->count++], bytes, size);
-    }
-}
-
-static void repeat_kept_flight(struct eyelet_conn *conn, uint64_t now_us)
-{
-    struct flight *f = conn->kept_flight;
-    bool waits_for_peer = false;
-    if (f == NULL || (f->waits_for_peer && conn->usable_us == 0) ||
-        punch_only_relay(conn->punch, now_us) || !punch_has_route(conn->punch, now_us)) {
-        return;
-    }
-    for (size_t n = 0; n < f->count; n++) {
-        struct punch_pair routes[PUNCH_MAX_ROUTES];
-        size_t count = punch_routes(conn->punch, now_us, routes);
-        for (size_t i = 0; i < count; i++) {
-            struct udp_socket *s = conn_socket(conn, routes[i].socket);
-            if (s != NULL) {
-                (void)udp_send(s, &routes[i].remote, 0, f->bytes[n], f->sizes[n], f->sizes[n]);
-            }
-        }
-        waits_for_peer = count > 0 && is_guess(conn, &routes[0]);
-    }
-    f->waits_for_peer = waits_for_peer;
-    if (!waits_for_peer) {
-        free(f);
-        conn->kept_flight = NULL;
-    }
-}
-
 /* False: the socket is full, and the batch is kept. */
 static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *batch,
                        size_t bytes, size_t segment)
@@ -359,10 +287,7 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
     size_t count = punch_routes(conn->punch, now_us, routes);
     for (size_t i = 0; i < count; i++) {
         struct udp_socket *s;
-        if (routes[i].socket != PUNCH_RELAY && conn->flown_count < CONN_FLOWN_TO &&
-            !has_flown_to(conn, &routes[i].remote)) {
-            conn->flown_to[conn->flown_count++] = routes[i].remote;
-        }
+        flight_went(conn, &routes[i]);
         int error = send_to(conn, &routes[i], batch, bytes, segment, &s);
         if (error == EAGAIN && count == 1 && batch == ep->tx) {
             ep->unsent = (struct unsent){
@@ -372,9 +297,8 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
         }
     }
     punch_sent_link(conn->punch, now_us);
-    if (count > 0 && (routes[0].socket == PUNCH_RELAY || is_guess(conn, &routes[0])) &&
-        bytes <= segment && !link_is_established(conn->link)) {
-        keep_flight(conn, &routes[0], batch, bytes);
+    if (count > 0 && bytes <= segment && !link_is_established(conn->link)) {
+        flight_keep(conn, &routes[0], batch, bytes);
     }
     return true;
 }
@@ -413,7 +337,7 @@ static void flush_link(struct eyelet_conn *conn, uint64_t now_us)
         link_set_path(conn->link, now_us, up, conn->datagram_bytes);
     }
     if (up) {
-        repeat_kept_flight(conn, now_us);
+        flight_repeat(conn, now_us);
     }
     for (int round = 0; up && ep->unsent.bytes == 0; round++) {
         if (!conn->has_path && !punch_has_route(conn->punch, now_us)) {

@@ -181,11 +181,14 @@ void punch_handle_timeout(struct punch *p, uint64_t now_us);
  * Before that, and after the path was lost, up to three usable pairs or, for the callee only once
  * start_at has come, pairs of its first burst (never unattested addresses that nobody has been
  * heard from) or, if both sides' ports are predicted, sockets of its search once they have sent
- * their checks at full TTL; and the relay if it is up; in FAILED the relay alone. The relay is the
- * last one: its socket is PUNCH_RELAY, its remote all zero. 0: nowhere yet. Counts against the
- * budget of unproven pairs. */
+ * their checks at full TTL, or the fresh socket if only its own are, likewise; and the relay if it
+ * is up; in FAILED the relay alone. The relay is the last one: its socket is PUNCH_RELAY, its
+ * remote all zero. 0: nowhere yet. Counts against the budget of unproven pairs. */
 size_t punch_routes(struct punch *p, uint64_t now_us,
                     struct punch_pair routes[static PUNCH_MAX_ROUTES]);
+/* True: the port that was told to the peer sends at full TTL by now, and what the link said before
+ * may go there too. Counts like punch_routes. */
+bool punch_hole(struct punch *p, uint64_t now_us, struct punch_pair *route);
 /* True if punch_routes would name a pair now; counts nothing. */
 bool punch_has_route(struct punch *p, uint64_t now_us);
 /* True if it would name the relay and nothing else: then whole batches may go. */

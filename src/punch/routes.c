@@ -81,6 +81,33 @@ static bool goes_unheard(struct punch *p, const struct stun_addr *to)
     return true;
 }
 
+/* The peer is told of this port, and may have opened its NAT for it since the hole speaks. */
+static struct pair *speaking_hole(struct punch *p)
+{
+    for (size_t i = 0; may_go_unheard(p) && i < PUNCH_MAX_PAIRS; i++) {
+        struct pair *pair = &p->pairs[i];
+
+        if (pair->used && pair->socket == PUNCH_FRESH_SOCKET && pair->opens && !pair->heard &&
+            pair->attested && pair->last_full_us != NEVER &&
+            pair->link_copies < UNPROVEN_LINK_COPIES)
+            return pair;
+    }
+    return NULL;
+}
+
+static bool goes_by_hole(struct punch *p, struct punch_pair *route)
+{
+    struct pair *pair = speaking_hole(p);
+
+    if (pair == NULL || !goes_unheard(p, &pair->remote))
+        return false;
+    pair->link_copies++;
+    outbox_count_unproven(p, pair);
+    route->socket = pair->socket;
+    route->remote = pair->remote;
+    return true;
+}
+
 /* Behind the checks of predicted ports: which of them has met the peer's hole is not known yet. */
 static size_t crossed(struct punch *p, struct punch_pair *routes)
 {
@@ -88,6 +115,8 @@ static size_t crossed(struct punch *p, struct punch_pair *routes)
 
     while (count < likely && goes_unheard(p, &routes[count].remote))
         count++;
+    if (likely == 0 && goes_by_hole(p, &routes[0]))
+        count = 1;
     return count;
 }
 
@@ -143,8 +172,14 @@ static bool has_unheard(struct punch *p)
 {
     struct punch_pair any;
 
-    return may_go_unheard(p) &&
-           (search_routes(p, &any, 1) > 0 || likeliest(p, false, NULL, 0) != NULL);
+    return may_go_unheard(p) && (search_routes(p, &any, 1) > 0 || speaking_hole(p) != NULL ||
+                                 likeliest(p, false, NULL, 0) != NULL);
+}
+
+bool punch_hole(struct punch *p, uint64_t now_us, struct punch_pair *route)
+{
+    engine_advance(p, now_us);
+    return likeliest(p, true, NULL, 0) == NULL && goes_by_hole(p, route);
 }
 
 bool punch_has_route(struct punch *p, uint64_t now_us)
