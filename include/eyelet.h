@@ -82,7 +82,9 @@ EYELET_API int eyelet_id_of_key_file(const char *path, eyelet_id *id);
 enum eyelet_policy {
     EYELET_ANY_PATH = 0, /* relayed from the first round trip, direct as soon as it can be */
     EYELET_DIRECT_ONLY,  /* fails with EYELET_ERR_NO_PATH where no direct path can be punched */
-    EYELET_RELAY_ONLY,   /* shows the peer no address of ours, and punches nothing */
+    /* Shows the peer no address of ours, and punches nothing. For a single dial it hides something
+     * only if this peer may not call us: it would see our addresses by a call of its own. */
+    EYELET_RELAY_ONLY,
 };
 
 enum eyelet_log_level { EYELET_LOG_ERROR, EYELET_LOG_WARN, EYELET_LOG_INFO, EYELET_LOG_DEBUG };
@@ -111,7 +113,8 @@ typedef struct eyelet_config {
 /* Begins to connect and register in the background. EYELET_OK, _ARGUMENT, _MEMORY, _SYSTEM or
  * _KEY_FILE. The caller owns *out and ends it with eyelet_close. */
 EYELET_API int eyelet_open(eyelet_endpoint **out, const eyelet_config *config);
-/* Closes every connection (peers are told), frees everything of it. NULL is fine. */
+/* Closes every connection (peers are told), takes a port mapping back (which can take 2 s), frees
+ * everything of it. NULL is fine. */
 EYELET_API void eyelet_close(eyelet_endpoint *ep);
 EYELET_API const eyelet_id *eyelet_own_id(const eyelet_endpoint *ep);
 /* The story of the last error of the endpoint (conn NULL) or of a connection: what happened, to

@@ -20,6 +20,12 @@ static enum dials_side introduction_other(enum dials_side side)
     return side == DIALS_CALLER ? DIALS_CALLEE : DIALS_CALLER;
 }
 
+/* Of a member that hides its address, "the same as yours" would tell it. */
+static bool introduction_tells_same(const struct introduction *intro, const wire_Coordinates *shown)
+{
+    return intro->same_public && !shown->hidden;
+}
+
 static wire_PeerCoord *introduction_peer_coord(const struct introduction *intro, enum dials_side to,
                                                wire_FromMediator *msg)
 {
@@ -35,7 +41,6 @@ static wire_PeerCoord *introduction_peer_coord(const struct introduction *intro,
     memcpy(coord->peer_id.bytes, other->entry.id.bytes, IDENTITY_ID_BYTES);
     coord->has_coordinates = true;
     coord->path_rtt_us = intro->path_rtt_us;
-    coord->same_public_address = intro->same_public;
     if (dial->pair != NULL) {
         coord->relay_tag.size = WIRE_RELAY_TAG_BYTES;
         relay_tag(dial->pair, to, coord->relay_tag.bytes);
@@ -73,6 +78,7 @@ bool introduction_to_callee(const struct introduction *intro, const wire_GetPeer
 
     coordinates_take(&dial->coordinates, &fresh);
     coordinates_show(&fresh, &intro->where[DIALS_CALLER], intro->same_public, &coord->coordinates);
+    coord->same_public_address = introduction_tells_same(intro, &coord->coordinates);
     coord->sealed.size = dial->sealed.size;
     memcpy(coord->sealed.bytes, dial->sealed.bytes, dial->sealed.size);
     coord->opener_due_us = intro->opener_due_us;
@@ -86,6 +92,7 @@ void introduction_to_caller(const struct introduction *intro)
 
     coordinates_show(&intro->member[DIALS_CALLEE]->coordinates, &intro->where[DIALS_CALLEE],
                      intro->same_public, &coord->coordinates);
+    coord->same_public_address = introduction_tells_same(intro, &coord->coordinates);
     session_send(intro->member[DIALS_CALLER], &msg);
 }
 
@@ -113,6 +120,6 @@ void introduction_again(const struct introduction *intro, enum dials_side to)
     coordinates_show(&shown, &intro->where[about], intro->same_public, &resumed->coordinates);
     resumed->opener_due_us = to == DIALS_CALLEE && !dial->resumed ? intro->opener_due_us : 0;
     resumed->path_rtt_us = intro->path_rtt_us;
-    resumed->same_public_address = intro->same_public;
+    resumed->same_public_address = introduction_tells_same(intro, &resumed->coordinates);
     session_send(intro->member[to], &msg);
 }

@@ -278,9 +278,8 @@ int eyelet_timeout_ms(const eyelet_endpoint *ep)
 }
 
 /* What is closed stays allocated until the batch of events is over. */
-bool endpoint_has_socket(const struct eyelet_endpoint *ep, const struct udp_socket *s)
+bool endpoint_has_socket(const struct udp_socket *s)
 {
-    (void)ep;
     return s->fd >= 0;
 }
 
@@ -305,12 +304,12 @@ static void ready(struct eyelet_endpoint *ep, const struct epoll_event *e, uint6
         explorer_receive(ep, now_us, e->data.ptr);
     } else {
         struct udp_socket *s = e->data.ptr;
-        if (!endpoint_has_socket(ep, s)) {
+        if (!endpoint_has_socket(s)) {
             return; /* left over: an earlier event of the same batch has closed it */
         }
         if ((e->events & EPOLLOUT) != 0) {
             endpoint_rewatch(ep, s->fd, false, s);
-            traffic_retry_unsent(ep, now_us);
+            traffic_retry_unsent(ep);
         }
         traffic_receive(ep, now_us, s);
     }

@@ -191,7 +191,7 @@ int endpoint_watch(struct eyelet_endpoint *ep, int fd, bool writing, void *whom)
 void endpoint_rewatch(struct eyelet_endpoint *ep, int fd, bool writing, void *whom);
 void endpoint_unwatch(struct eyelet_endpoint *ep, int fd);
 /* False for one that has been closed meanwhile. */
-bool endpoint_has_socket(const struct eyelet_endpoint *ep, const struct udp_socket *s);
+bool endpoint_has_socket(const struct udp_socket *s);
 /* process must run soon, although no descriptor is ready. */
 void endpoint_wake(struct eyelet_endpoint *ep);
 
@@ -228,6 +228,9 @@ void conn_relay_changed(struct eyelet_conn *conn, uint64_t now_us);
 
 /* After they were learned anew. */
 void conns_follow_addresses(struct eyelet_endpoint *ep, uint64_t now_us);
+
+/* ---- nat_api.c ---- */
+bool nat_is_behind_provider(const struct eyelet_endpoint *ep);
 
 /* ---- why.c ---- */
 void why_diagnose(const struct eyelet_conn *conn, struct diagnosis *out);
@@ -282,7 +285,7 @@ void traffic_relayed(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *b
 void traffic_flush(struct eyelet_conn *conn, uint64_t now_us);
 /* Ends the link and says so to the peer. */
 void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, const char *text);
-void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us);
+void traffic_retry_unsent(struct eyelet_endpoint *ep);
 
 /* ---- flight.c: the first datagrams of a link, until it is established ---- */
 void flight_went(struct eyelet_conn *conn, const struct punch_pair *route);

@@ -12,7 +12,7 @@ static bool is_shared_space(const struct stun_addr *addr) /* RFC 6598 */
 /* Above the first router is another NAT: its outer address is not the one that the world sees, or
  * it is one that only providers give out. Where the router does not say, the distance of the
  * outermost NAT tells: one that stands at the first hop lets packets out with a TTL of two. */
-static bool is_behind_provider(const struct eyelet_endpoint *ep)
+bool nat_is_behind_provider(const struct eyelet_endpoint *ep)
 {
     const struct session *s = &ep->session;
     const struct stun_addr *seen = &s->reflexive[PUNCH_DATA_SOCKET];
@@ -52,7 +52,7 @@ int eyelet_nat_profile(const eyelet_endpoint *ep, eyelet_nat *nat)
     out.complete = out.settled && s->explorer.machine.phase == EXPLORE_DONE;
     out.public_address_bytes = fill_address(ep, PUNCH_DATA_SOCKET, &out.public_address);
     out.udp = session_is_attested(ep, STUN_IPV4) || session_is_attested(ep, STUN_IPV6);
-    out.behind_provider = is_behind_provider(ep);
+    out.behind_provider = nat_is_behind_provider(ep);
     out.public_ipv6_bytes = fill_address(ep, SESSION_IPV6, &out.public_ipv6);
     out.port_mapping = mapping_text(ep);
     if (s->mapped.family != STUN_NO_FAMILY) {

@@ -17,7 +17,6 @@
 #define EAGER_US        60000000u
 #define QUEUE_MAX_BYTES (256 * 1024)
 /* What is sent and not acknowledged for so long has met a dead path, or a dead mediator. */
-#define USER_TIMEOUT_MS 4000
 
 #define REACH_NOTHING_TOLD (2 * REACH_MAX_TRIES)
 
@@ -98,7 +97,7 @@ static void begin(struct eyelet_endpoint *ep, uint64_t now_us)
     struct sockaddr_storage sa;
     socklen_t sa_bytes = udp_sockaddr(&t->to, &sa);
     int one = 1;
-    unsigned user_timeout_ms = USER_TIMEOUT_MS;
+    unsigned user_timeout_ms = SESSION_TCP_TIMEOUT_MS;
     r->begun_us = now_us;
     r->hurry = true; /* until it has got under way */
     int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -20,7 +20,6 @@
 #define SEEN_UP           2u
 #define QUEUED_IN_TLS     4096 /* what waits there cannot be dropped any more */
 #define KEEP_IDLE_S       30
-#define USER_TIMEOUT_MS   4000u
 #define NOT_SENT_BYTES    (16 << 10)
 #define MAX_BATCH_BYTES   65507
 #define MAX_FRAME_BYTES   (WIRE_RELAY_TAG_BYTES + RELAY_MAX_DATAGRAM_BYTES)
@@ -68,7 +67,10 @@ static void pump(struct eyelet_endpoint *ep)
 static void fail(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct relay_client *r = &ep->relay;
-    endpoint_log(ep, EYELET_LOG_WARN, "the relay connection to the mediator ended: %s",
+    /* Further tries that fail likewise are no news. */
+    bool first = r->retry_gap_us == FIRST_RETRY_US;
+    endpoint_log(ep, first ? EYELET_LOG_WARN : EYELET_LOG_DEBUG,
+                 "the relay connection to the mediator ended: %s",
                  r->channel != NULL ? channel_why(r->channel) : "no answer");
     close_channel(ep);
     r->retry_us = now_us + r->retry_gap_us;
@@ -89,7 +91,7 @@ static int connect_beside(const struct session *s)
         return -1;
     }
     int one = 1, not_sent = NOT_SENT_BYTES, idle_s = KEEP_IDLE_S;
-    unsigned user_timeout_ms = USER_TIMEOUT_MS;
+    unsigned user_timeout_ms = SESSION_TCP_TIMEOUT_MS;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &not_sent, sizeof not_sent);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
@@ -353,15 +355,8 @@ int relay_send(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size
 bool relay_receive(struct eyelet_endpoint *ep, uint64_t now_us, const struct stun_addr *from,
                    const uint8_t *bytes, size_t size, struct eyelet_conn **conn)
 {
-    const struct session *s = &ep->session;
-    bool is_mediator = false;
-    if (size < WIRE_RELAY_TAG_BYTES || bytes[0] != WIRE_RELAY_TAG_FIRST) {
-        return false;
-    }
-    for (size_t i = 0; i < s->bounce_count && !is_mediator; i++) {
-        is_mediator = stun_addr_equal(&s->bounce[i], from);
-    }
-    if (!is_mediator) {
+    if (size < WIRE_RELAY_TAG_BYTES || bytes[0] != WIRE_RELAY_TAG_FIRST ||
+        !session_is_bounce(&ep->session, from)) {
         return false;
     }
     *conn = find_tag(ep, bytes);

@@ -24,12 +24,14 @@
 #include "rendezvous/channel.h"
 #include "rendezvous/wire.h"
 
-#define SESSION_WHY_BYTES  320
-#define SESSION_SOCKETS    3 /* the data socket, the warm bare one, and that of IPv6 */
-#define SESSION_BARE       1
-#define SESSION_IPV6       PUNCH_IPV6_SOCKET
-#define SESSION_FAMILIES   INTERFACES_FAMILIES /* arrays by enum stun_family */
-#define SESSION_MAX_LISTED 64
+#define SESSION_WHY_BYTES 320
+/* TCP to the mediator: what it does not acknowledge for so long is lost. */
+#define SESSION_TCP_TIMEOUT_MS 4000u
+#define SESSION_SOCKETS        3 /* the data socket, the warm bare one, and that of IPv6 */
+#define SESSION_BARE           1
+#define SESSION_IPV6           PUNCH_IPV6_SOCKET
+#define SESSION_FAMILIES       INTERFACES_FAMILIES /* arrays by enum stun_family */
+#define SESSION_MAX_LISTED     64
 
 enum session_state {
     SESSION_WAITING,
@@ -143,6 +145,8 @@ struct stun_addr session_own_address(const struct eyelet_endpoint *ep, enum stun
 /* The mediator knows the address that our socket of this family has behind the NAT, and we know
  * that it does. */
 bool session_is_attested(const struct eyelet_endpoint *ep, enum stun_family family);
+/* One of the mediator's bounce endpoints, and so of its relay. */
+bool session_is_bounce(const struct session *s, const struct stun_addr *from);
 /* The mediator may not know our address any more: keepalives of both families go out at once (at
  * most every 50 ms). */
 void session_touch(struct eyelet_endpoint *ep, uint64_t now_us);

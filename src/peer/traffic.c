@@ -135,7 +135,7 @@ void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_soc
         }
         if (ep->last_heard != NULL) {
             traffic_flush(ep->last_heard, now_us); /* acknowledgements must not wait for the rest */
-            if (!endpoint_has_socket(ep, s)) {
+            if (!endpoint_has_socket(s)) {
                 break;
             }
         }
@@ -303,10 +303,9 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
     return true;
 }
 
-void traffic_retry_unsent(struct eyelet_endpoint *ep, uint64_t now_us)
+void traffic_retry_unsent(struct eyelet_endpoint *ep)
 {
     struct unsent u = ep->unsent;
-    (void)now_us;
     if (u.bytes == 0) {
         return;
     }

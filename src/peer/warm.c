@@ -338,7 +338,7 @@ static bool has_moved(const struct session *s, unsigned socket, const struct stu
            (socket == SESSION_IPV6 || nat_profile_is_consistent(&s->profile));
 }
 
-static bool is_bounce(const struct session *s, const struct stun_addr *from)
+bool session_is_bounce(const struct session *s, const struct stun_addr *from)
 {
     for (size_t i = 0; i < s->bounce_count; i++) {
         if (stun_addr_equal(&s->bounce[i], from)) {
@@ -382,7 +382,7 @@ static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsign
         return false;
     }
     if (!stun_integrity_sha256_ok(msg, s->session_key, sizeof s->session_key) ||
-        !is_bounce(s, from) || msg->mapped.family != family) {
+        !session_is_bounce(s, from) || msg->mapped.family != family) {
         return true;
     }
     s->attested[family] = true;

@@ -27,7 +27,7 @@ void why_diagnose(const struct eyelet_conn *conn, struct diagnosis *out)
     c.mine.no_udp = !session_is_attested(ep, STUN_IPV4) && !session_is_attested(ep, STUN_IPV6);
     c.mine.ipv6 = has_global_ipv6(ep);
     c.mine.port_mapped = s->mapped.family != STUN_NO_FAMILY;
-    c.mine.behind_provider = ep->mapping.state.behind_nat;
+    c.mine.behind_provider = nat_is_behind_provider(ep);
     c.theirs = (struct diagnose_side){.profile = conn->theirs,
                                       .known = conn->theirs_known,
                                       .no_udp = conn->theirs_known && !conn->theirs_udp,
