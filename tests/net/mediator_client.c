@@ -118,6 +118,18 @@ bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t la
     return client_connect(client, to, last, false);
 }
 
+bool client_reopen_in_time(struct client *client, const struct stun_addr *to, uint8_t last)
+{
+    uint64_t until_ms = client_now_ms() + CLIENT_PATIENCE_MS;
+
+    do {
+        client_close(client);
+        if (client_reopen(client, to, last))
+            return true;
+    } while (client_now_ms() < until_ms);
+    return false;
+}
+
 bool client_open_relay(const struct client *client, const struct stun_addr *to, uint8_t last,
                        struct client *out)
 {
@@ -155,21 +167,16 @@ bool client_send(struct client *client, const wire_ToMediator *msg)
     return size > 0 && channel_send(client->channel, frame, size) == CHANNEL_OK;
 }
 
-int client_receive(struct client *client, wire_FromMediator *out, int timeout_ms)
+int client_frame(struct client *client, const uint8_t **frame, size_t *size, int timeout_ms)
 {
     uint64_t until_ms = client_now_ms() + (uint64_t)timeout_ms;
-    const uint8_t *frame;
-    const char *why;
-    size_t size;
 
     for (;;) {
         if (channel_process(client->channel) != CHANNEL_OK)
             return -1;
-        int got = channel_receive(client->channel, &frame, &size);
-        if (got < 0)
-            return -1;
-        if (got == 1)
-            return wire_decode_from_mediator(frame, size, out, &why) ? 1 : -1;
+        int got = channel_receive(client->channel, frame, size);
+        if (got != 0)
+            return got > 0 ? 1 : -1;
         uint64_t now_ms = client_now_ms();
         if (now_ms >= until_ms)
             return 0;
@@ -177,6 +184,18 @@ int client_receive(struct client *client, wire_FromMediator *out, int timeout_ms
                     channel_wants_write(client->channel) ? POLLIN | POLLOUT : POLLIN,
                     (int)(until_ms - now_ms));
     }
+}
+
+int client_receive(struct client *client, wire_FromMediator *out, int timeout_ms)
+{
+    const uint8_t *frame;
+    const char *why;
+    size_t size;
+    int got = client_frame(client, &frame, &size, timeout_ms);
+
+    if (got != 1)
+        return got;
+    return wire_decode_from_mediator(frame, size, out, &why) ? 1 : -1;
 }
 
 bool client_expect(struct client *client, pb_size_t which_body, wire_FromMediator *out)

@@ -56,11 +56,16 @@ bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t la
 /* A connection for relayed datagrams with the key of `client`; `*out` shares its credentials. */
 bool client_open_relay(const struct client *client, const struct stun_addr *to, uint8_t last,
                        struct client *out);
+/* A new session in the place of the one it has, if any: tried until the daemon has seen that others
+ * are gone and has room. */
+bool client_reopen_in_time(struct client *client, const struct stun_addr *to, uint8_t last);
 /* Only the session; the key stays. */
 void client_close(struct client *client);
 void client_free(struct client *client);
 
 bool client_send(struct client *client, const wire_ToMediator *msg);
+/* 1: the next frame, until the next call. 0: none in time. -1: the session has ended. */
+int client_frame(struct client *client, const uint8_t **frame, size_t *size, int timeout_ms);
 /* 1: a message. 0: none in time. -1: the session has ended. */
 int client_receive(struct client *client, wire_FromMediator *out, int timeout_ms);
 /* Receives the next message within a second or two; true if it is of this kind. */
@@ -77,7 +82,6 @@ bool client_dial(struct client *client, const struct identity_id *whom, uint8_t 
                  const char *host);
 bool client_note(struct client *client, uint8_t dial, uint8_t mark);
 bool client_accept(struct client *client, uint8_t dial);
-
 bool client_complete(struct client *client, uint8_t dial, wire_Outcome outcome);
 bool client_dial_end(struct client *client, uint8_t dial);
 bool client_resume(struct client *client, uint8_t dial, const struct identity_id *whom);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -143,22 +144,20 @@ bool mediator_create_everywhere(struct mediator *mediator, const char *program)
 
 int mediator_stop(struct mediator *mediator)
 {
-    uint64_t until_ms = client_now_ms() + MEDIATOR_PATIENCE_MS;
     int status = 0;
-    pid_t ended = 0;
 
     if (mediator->pid <= 0)
         return -1;
     kill(mediator->pid, SIGTERM);
-    while ((ended = waitpid(mediator->pid, &status, WNOHANG)) == 0 && client_now_ms() < until_ms)
-        usleep(5000);
-    if (ended == 0) {
+    struct pollfd process = {.fd = pidfd_open(mediator->pid, 0), .events = POLLIN};
+    bool ended = poll(&process, 1, MEDIATOR_PATIENCE_MS) > 0;
+    if (!ended)
         kill(mediator->pid, SIGKILL);
-        waitpid(mediator->pid, &status, 0);
-    }
+    waitpid(mediator->pid, &status, 0);
+    close(process.fd);
     close(mediator->output);
     mediator->pid = -1;
-    return ended > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return ended && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 void mediator_destroy(struct mediator *mediator)

@@ -188,6 +188,7 @@ static void test_running_out_of_descriptors_is_survived(void **state)
 {
     struct stage *stage = *state;
     struct rlimit limit = {.rlim_cur = 40, .rlim_max = 40};
+    struct client client;
     int fds[60];
 
     assert_int_equal(prlimit(stage->mediator.pid, RLIMIT_NOFILE, &limit, NULL), 0);
@@ -196,7 +197,9 @@ static void test_running_out_of_descriptors_is_survived(void **state)
     assert_true(closed_after_ms(fds[59]) < 1000);
     for (int i = 0; i < 60; i++)
         close(fds[i]);
-    usleep(50000);
+    client_open(&client, &stage->mediator.control[0], 200); /* perhaps too soon */
+    assert_true(client_reopen_in_time(&client, &stage->mediator.control[0], 200));
+    client_free(&client);
     assert_still_serves(stage);
 }
 
@@ -284,8 +287,7 @@ static void test_sessions_of_one_address_are_bounded(void **state)
     assert_true(client_open(&other, &stage->mediator.control[0], 4));
     client_free(&other);
     client_close(&clients[0]);
-    usleep(50000); /* the daemon must have seen it go */
-    assert_true(client_reopen(&clients[0], &stage->mediator.control[0], 3));
+    assert_true(client_reopen_in_time(&clients[0], &stage->mediator.control[0], 3));
     for (int i = 0; i < 4; i++)
         client_free(&clients[i]);
 }
