@@ -121,12 +121,11 @@ void conn_reset(struct eyelet_conn *conn)
     stop_punching(conn);
     link_free(conn->link);
     conn->link = NULL;
-    flight_forget(conn);
+    flight_forget(&conn->flight);
     conn->has_path = false;
     conn->carrier = CONN_NO_CARRIER;
     conn->failure = PUNCH_FAILURE_NONE;
     conn->usable_us = 0;
-    conn->flown_count = 0;
     conn->bare_ready_us = conn->stranded_us = UINT64_MAX;
     conn->datagram_bytes = LINK_MIN_DATAGRAM_BYTES;
     conn->heard_by_relay = conn->was_silent = conn->relay_resuming = false;

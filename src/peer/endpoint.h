@@ -5,6 +5,7 @@
 
 #include "eyelet.h"
 #include "link/link.h"
+#include "peer/flight.h"
 #include "peer/mapping.h"
 #include "peer/relay.h"
 #include "peer/session.h"
@@ -20,7 +21,6 @@
 #define ENDPOINT_TX_BYTES      LINK_MAX_BATCH_BYTES
 #define ENDPOINT_DIAL_US       15000000u
 #define ENDPOINT_PATIENCE_US   120000000u
-#define CONN_FLOWN_TO          8
 #define CONN_MAX_PROBES        8 /* of others, at once */
 #define CONN_MAX_PROBES_OF_ONE 2
 #define CONN_REFUSED_CODE      0x6579656c /* of a link that was refused after all; "eyel" */
@@ -39,8 +39,6 @@ enum conn_news {
     CONN_NEWS_CLOSED = 1u << 3,
 };
 
-#define CONN_FLIGHT_DATAGRAMS 3
-
 /* What carries a connection now, as the application is told. */
 enum conn_carrier { CONN_NO_CARRIER, CONN_RELAYED, CONN_DIRECT };
 
@@ -50,16 +48,6 @@ struct size_probe {
     struct punch_pair pair;
     uint64_t next_us; /* UINT64_MAX: not running */
     unsigned tries;
-};
-
-/* The first datagrams of a link, which may have to go once more: by the pairs if only the relay has
- * carried them, and where the peer is heard. */
-struct flight {
-    bool waits_for_peer; /* it has gone by all pairs that may be tried unheard */
-    bool guessed;        /* by those too whose ports were predicted */
-    size_t count;
-    size_t sizes[CONN_FLIGHT_DATAGRAMS];
-    uint8_t bytes[CONN_FLIGHT_DATAGRAMS][LINK_MIN_DATAGRAM_BYTES];
 };
 
 struct eyelet_conn {
@@ -108,11 +96,9 @@ struct eyelet_conn {
     struct size_probe size;
 
     uint64_t began_us, timeout_us, timeout_at_us, bare_ready_us, goodbye_us;
-    struct punch_pair usable;                  /* the first from which the peer was heard */
-    uint64_t usable_us;                        /* 0: none yet */
-    struct punch_pair flown_to[CONN_FLOWN_TO]; /* where the link's handshake has gone so far */
-    size_t flown_count;
-    struct flight *kept_flight; /* owned; what must go once more */
+    struct punch_pair usable; /* the first from which the peer was heard */
+    uint64_t usable_us;       /* 0: none yet */
+    struct flight flight;
     enum punch_kind usable_kind;
     bool has_path;              /* proven, and not in doubt */
     enum conn_carrier carrier;  /* as the application knows; direct: maybe only usable so far */
@@ -286,14 +272,6 @@ void traffic_flush(struct eyelet_conn *conn, uint64_t now_us);
 /* Ends the link and says so to the peer. */
 void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, const char *text);
 void traffic_retry_unsent(struct eyelet_endpoint *ep);
-
-/* ---- flight.c: the first datagrams of a link, until it is established ---- */
-void flight_went(struct eyelet_conn *conn, const struct punch_pair *route);
-void flight_keep(struct eyelet_conn *conn, const struct punch_pair *route, const uint8_t *bytes,
-                 size_t size);
-void flight_repeat(struct eyelet_conn *conn, uint64_t now_us); /* where that is due */
-void flight_heard(struct eyelet_conn *conn, uint64_t now_us, const struct punch_pair *pair);
-void flight_forget(struct eyelet_conn *conn);
 
 /* ---- path.c ---- */
 /* The link is established over the first usable pair, which is not proven yet. */

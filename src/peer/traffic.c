@@ -204,7 +204,7 @@ static void follow_engine(struct eyelet_conn *conn, uint64_t now_us)
         case PUNCH_EVENT_USABLE:
             conn_tell(conn, "usable", "the peer is heard from %s",
                       stun_addr_text(&event.pair.remote, text));
-            flight_heard(conn, now_us, &event.pair);
+            flight_heard(conn, &event.pair);
             if (conn->usable_us == 0) {
                 conn->usable = event.pair;
                 conn->usable_us = now_us;
@@ -287,7 +287,6 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
     size_t count = punch_routes(conn->punch, now_us, routes);
     for (size_t i = 0; i < count; i++) {
         struct udp_socket *s;
-        flight_went(conn, &routes[i]);
         int error = send_to(conn, &routes[i], batch, bytes, segment, &s);
         if (error == EAGAIN && count == 1 && batch == ep->tx) {
             ep->unsent = (struct unsent){
@@ -297,8 +296,8 @@ static bool send_batch(struct eyelet_conn *conn, uint64_t now_us, const uint8_t 
         }
     }
     punch_sent_link(conn->punch, now_us);
-    if (count > 0 && bytes <= segment && !link_is_established(conn->link)) {
-        flight_keep(conn, &routes[0], batch, bytes);
+    if (count > 0 && !link_is_established(conn->link)) {
+        flight_keep(conn, routes, count, batch, bytes);
     }
     return true;
 }
