@@ -2,21 +2,17 @@
 #include "peer/reach.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "peer/endpoint.h"
+#include "peer/tcp.h"
 
 #define FIRST_RETRY_US  100000u
 #define EAGER_RETRY_US  2000000u
 #define LAST_RETRY_US   10000000u
 #define EAGER_US        60000000u
 #define QUEUE_MAX_BYTES (256 * 1024)
-/* What is sent and not acknowledged for so long has met a dead path, or a dead mediator. */
 
 #define REACH_NOTHING_TOLD (2 * REACH_MAX_TRIES)
 
@@ -94,22 +90,11 @@ static void begin(struct eyelet_endpoint *ep, uint64_t now_us)
     struct reach *r = &ep->session.reach;
     size_t i = r->begun++;
     struct reach_try *t = &r->tries[i];
-    struct sockaddr_storage sa;
-    socklen_t sa_bytes = udp_sockaddr(&t->to, &sa);
-    int one = 1;
-    unsigned user_timeout_ms = SESSION_TCP_TIMEOUT_MS;
     r->begun_us = now_us;
     r->hurry = true; /* until it has got under way */
-    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = tcp_connect(&t->to);
     if (fd < 0) {
         tell_no_way(ep, i, errno);
-        return;
-    }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
-    if (connect(fd, (struct sockaddr *)&sa, sa_bytes) != 0 && errno != EINPROGRESS) {
-        tell_no_way(ep, i, errno);
-        close(fd);
         return;
     }
     struct channel_config config = {.server = false,

@@ -2,14 +2,10 @@
 #include "peer/relay.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "peer/endpoint.h"
+#include "peer/tcp.h"
 #include "peer/warm.h"
 
 #define CONNECT_US        5000000u
@@ -19,8 +15,6 @@
 #define UDP_MOST_US       250000u
 #define SEEN_UP           2u
 #define QUEUED_IN_TLS     4096 /* what waits there cannot be dropped any more */
-#define KEEP_IDLE_S       30
-#define NOT_SENT_BYTES    (16 << 10)
 #define MAX_BATCH_BYTES   65507
 #define MAX_FRAME_BYTES   (WIRE_RELAY_TAG_BYTES + RELAY_MAX_DATAGRAM_BYTES)
 #define QUEUE_LIMIT_BYTES (4 * QUEUED_IN_TLS)
@@ -78,42 +72,17 @@ static void fail(struct eyelet_endpoint *ep, uint64_t now_us)
     conns_relay_changed(ep, now_us);
 }
 
-/* To where the control session has been led, so that both end at the same mediator. */
-static int connect_beside(const struct session *s)
-{
-    struct sockaddr_storage to;
-    socklen_t bytes = sizeof to;
-    if (getpeername(channel_fd(s->channel), (struct sockaddr *)&to, &bytes) != 0) {
-        return -1;
-    }
-    int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return -1;
-    }
-    int one = 1, not_sent = NOT_SENT_BYTES, idle_s = KEEP_IDLE_S;
-    unsigned user_timeout_ms = SESSION_TCP_TIMEOUT_MS;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &not_sent, sizeof not_sent);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-    if (connect(fd, (struct sockaddr *)&to, bytes) != 0 && errno != EINPROGRESS) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 static void connect_channel(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct relay_client *r = &ep->relay;
     const struct session *s = &ep->session;
     r->retry_us = UINT64_MAX;
-    int fd = connect_beside(s);
+    int fd = tcp_connect(&s->mediator); /* so that both end at the same one */
     if (fd < 0) {
         fail(ep, now_us);
         return;
     }
+    tcp_carry_datagrams(fd);
     struct channel_config config = {.for_relay = true,
                                     .fd = fd,
                                     .credentials = s->credentials,
@@ -289,17 +258,9 @@ enum relay_way relay_way(const struct eyelet_conn *conn)
 
 struct stun_addr relay_address(const struct eyelet_conn *conn)
 {
-    const struct eyelet_endpoint *ep = conn->ep;
-    struct sockaddr_storage sa;
-    socklen_t bytes = sizeof sa;
-    if (relay_way(conn) == RELAY_UDP) {
-        return ep->session.bounce_answered[attested_family(ep)];
-    }
-    if (ep->session.channel != NULL &&
-        getpeername(channel_fd(ep->session.channel), (struct sockaddr *)&sa, &bytes) == 0) {
-        return udp_stun_addr((struct sockaddr *)&sa);
-    }
-    return (struct stun_addr){0};
+    const struct session *s = &conn->ep->session;
+    return relay_way(conn) == RELAY_UDP ? s->bounce_answered[attested_family(conn->ep)]
+                                        : s->mediator;
 }
 
 static int send_udp(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size_t segment)

@@ -3,16 +3,14 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "peer/endpoint.h"
 #include "peer/mediator_key.h"
+#include "peer/tcp.h"
 #include "peer/warm.h"
 
 #define HANDSHAKE_US 10000000u
@@ -107,11 +105,8 @@ static void start(struct eyelet_endpoint *ep, uint64_t now_us)
 
 static void measure_round_trip(struct session *s)
 {
-    struct tcp_info info;
-    socklen_t bytes = sizeof info;
-    if (getsockopt(channel_fd(s->channel), IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0) {
-        s->round_trip_us = info.tcpi_rtt;
-    }
+    uint64_t round_trip_us = tcp_round_trip_us(channel_fd(s->channel));
+    s->round_trip_us = round_trip_us != 0 ? round_trip_us : s->round_trip_us;
 }
 
 static void take_bounce(struct session *s, const wire_Registered *msg, enum stun_family family)
@@ -345,14 +340,9 @@ void session_check(struct eyelet_endpoint *ep, uint64_t now_us)
  * one: then TCP would only find out slowly, if ever. */
 static bool is_stranded(const struct session *s)
 {
-    struct sockaddr_storage sa;
-    socklen_t bytes = sizeof sa;
-    if (getsockname(channel_fd(s->channel), (struct sockaddr *)&sa, &bytes) != 0) {
-        return true;
-    }
-    struct stun_addr own = udp_stun_addr((struct sockaddr *)&sa);
+    struct stun_addr own = tcp_own_address(channel_fd(s->channel));
     struct stun_addr now = interfaces_source_to(&s->mediator);
-    return !interfaces_has(&own) ||
+    return own.family == STUN_NO_FAMILY || !interfaces_has(&own) ||
            (now.family != STUN_NO_FAMILY && !stun_addr_same_ip(&now, &own));
 }
 

@@ -24,14 +24,12 @@
 #include "rendezvous/channel.h"
 #include "rendezvous/wire.h"
 
-#define SESSION_WHY_BYTES 320
-/* TCP to the mediator: what it does not acknowledge for so long is lost. */
-#define SESSION_TCP_TIMEOUT_MS 4000u
-#define SESSION_SOCKETS        3 /* the data socket, the warm bare one, and that of IPv6 */
-#define SESSION_BARE           1
-#define SESSION_IPV6           PUNCH_IPV6_SOCKET
-#define SESSION_FAMILIES       INTERFACES_FAMILIES /* arrays by enum stun_family */
-#define SESSION_MAX_LISTED     64
+#define SESSION_WHY_BYTES  320
+#define SESSION_SOCKETS    3 /* the data socket, the warm bare one, and that of IPv6 */
+#define SESSION_BARE       1
+#define SESSION_IPV6       PUNCH_IPV6_SOCKET
+#define SESSION_FAMILIES   INTERFACES_FAMILIES /* arrays by enum stun_family */
+#define SESSION_MAX_LISTED 64
 
 enum session_state {
     SESSION_WAITING,
