@@ -11,12 +11,13 @@ void clock_start(struct link_clock *clock, uint64_t now_us)
     clock->runs = false;
 }
 
-ngtcp2_tstamp clock_now(const struct link_clock *clock, uint64_t now_us)
+ngtcp2_tstamp clock_now(struct link_clock *clock, uint64_t now_us)
 {
-    if (!clock->runs || now_us <= clock->origin_us) {
-        return clock->origin_ns;
+    if (clock->runs && now_us > clock->origin_us) {
+        clock->origin_ns += (now_us - clock->origin_us) * 1000;
+        clock->origin_us = now_us;
     }
-    return clock->origin_ns + (now_us - clock->origin_us) * 1000;
+    return clock->origin_ns;
 }
 
 void clock_stop(struct link_clock *clock, uint64_t now_us)

@@ -72,7 +72,8 @@ struct link {
 
 /* clock.c */
 void clock_start(struct link_clock *clock, uint64_t now_us);
-ngtcp2_tstamp clock_now(const struct link_clock *clock, uint64_t now_us);
+/* Never less than before: ngtcp2 1.x aborts when its time goes back. */
+ngtcp2_tstamp clock_now(struct link_clock *clock, uint64_t now_us);
 void clock_stop(struct link_clock *clock, uint64_t now_us);
 void clock_resume(struct link_clock *clock, uint64_t now_us, ngtcp2_tstamp not_before);
 /* The first of the caller's times at which the link's time is past the deadline. */

@@ -140,7 +140,7 @@ static void pace(struct link *link, size_t bytes, ngtcp2_tstamp now)
     }
     uint64_t cwnd = stat.cwnd > 0 ? stat.cwnd : 1;
     link->paced_until = start + bytes * stat.smoothed_rtt / cwnd * 4 / 5;
-    ngtcp2_conn_update_pkt_tx_time(link->conn, start);
+    shim_pace(link->conn, start, now);
 }
 
 static size_t segment_size(const struct link *link, size_t capacity)

@@ -266,6 +266,35 @@ static void test_no_path(void **state)
     net_free(&net);
 }
 
+/* A caller whose clock goes back makes the link wait, and harms nothing. */
+static void test_time_goes_back(void **state)
+{
+    (void)state;
+    struct net net;
+    uint8_t buffer[LINK_MAX_DATAGRAM_BYTES];
+    size_t segment;
+    net_init(&net);
+    net_connect(&net);
+    net.app = net_both_confirmed;
+    assert_true(net_run(&net, 1000000));
+    net.app = NULL;
+    for (int i = 0; i < 2; i++) {
+        uint64_t before = net.now_us - NET_RTT_US;
+        assert_int_equal(link_handle_timeout(net.side[i], before), LINK_OK);
+        assert_int_equal(link_input(net.side[i], before, (const uint8_t *)"?", 1), LINK_OK);
+        (void)link_output(net.side[i], before, buffer, sizeof(buffer), &segment);
+        link_set_path(net.side[i], before, false, 0);
+        link_set_path(net.side[i], before, true, LINK_MAX_DATAGRAM_BYTES);
+    }
+    int64_t stream = link_stream_open(net.side[0]);
+    assert_int_equal(link_stream_write(net.side[0], stream, (const uint8_t *)"x", 1, false), 1);
+    struct link_event event;
+    while (!net_find_event(net.side[1], LINK_EVENT_READABLE, &event)) {
+        assert_true(net_step(&net));
+    }
+    net_free(&net);
+}
+
 static void test_lossy_handshakes(void **state)
 {
     (void)state;
@@ -401,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_unanswered),
         cmocka_unit_test(test_no_path),
+        cmocka_unit_test(test_time_goes_back),
         cmocka_unit_test(test_lossy_handshakes),
         cmocka_unit_test(test_first_flight_duplicated),
         cmocka_unit_test(test_every_packet_twice),
