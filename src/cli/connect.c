@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,9 +12,26 @@ struct call {
     struct session *session;
     struct pump *pump;
     int64_t stream;
-    bool over; /* the pump has ended */
+    bool over;   /* the pump has ended */
+    bool exited; /* the goodbye said how the command at the other side ended */
+    struct outcome_command command;
     int exit_code;
 };
+
+static int judge_command(struct call *call)
+{
+    const struct outcome_command *command = &call->command;
+    struct outcome outcome = {OUTCOME_COMMAND, "command-failed", ""};
+    char text[120];
+    if (command->status == 0 && command->signal == 0) {
+        return OUTCOME_DONE;
+    }
+    session_command_failed(call->session, command);
+    snprintf(text, sizeof(text), "the command at the other side ended with %s %d",
+             command->signal ? "signal" : "status",
+             command->signal ? command->signal : command->status);
+    return report_error(call->loop.report, &outcome, text);
+}
 
 /* If complete, STREAM_CLOSED follows when everything is acknowledged; then it is time to say
  * goodbye. */
@@ -23,7 +41,9 @@ static void on_pump_ended(void *context, struct pump *pump, enum pump_end end, c
     struct outcome outcome = {OUTCOME_OTHER, "file", ""};
     (void)pump;
     call->over = true;
-    if (end != PUMP_COMPLETE) {
+    if (call->exited && (end == PUMP_COMPLETE || end == PUMP_STREAM_LOST)) {
+        call->exit_code = judge_command(call); /* it had said all; our input was not wanted */
+    } else if (end != PUMP_COMPLETE) {
         outcome.code = end == PUMP_STREAM_LOST ? "closed" : "file";
         call->exit_code = report_error(call->loop.report, &outcome, text);
         session_goodbye(call->session);
@@ -62,6 +82,7 @@ static void start_pump(struct call *call)
 
 static void on_closed(struct call *call, const eyelet_event *event, int exit_code)
 {
+    call->exited = exit_code == 0 && outcome_command_parse(event->code, &call->command);
     if (exit_code != 0) {
         call->exit_code = exit_code;
         call->over = true;

@@ -19,6 +19,9 @@ struct channel {
     int64_t stream;
     struct service *service; /* NULL: our stdin and stdout */
     struct pump *pump;       /* NULL: the service is not ready yet */
+    bool input_over;         /* the command says no more */
+    bool exited;             /* and this is how it ended */
+    struct outcome_command command;
     bool complete;
     bool over; /* freed at the next tick */
 };
@@ -44,7 +47,7 @@ static void on_pump_ended(void *context, struct pump *pump, enum pump_end end, c
     (void)pump;
     channel->over = true;
     channel->complete = end == PUMP_COMPLETE;
-    if (channel->complete) {
+    if (channel->complete || channel->exited) {
         return;
     }
     if (listener->serves) {
@@ -55,16 +58,43 @@ static void on_pump_ended(void *context, struct pump *pump, enum pump_end end, c
     }
 }
 
+/* The stream has an end only where the command has succeeded: then nobody takes half of its output
+ * for all of it. */
+static void finish_if_succeeded(struct channel *channel)
+{
+    if (channel->input_over && channel->exited && channel->command.status == 0 &&
+        channel->command.signal == 0) {
+        pump_finish(channel->pump);
+    }
+}
+
+static void on_input_over(void *context)
+{
+    struct channel *channel = context;
+    channel->input_over = true;
+    finish_if_succeeded(channel);
+}
+
+static void on_exited(void *context, const struct outcome_command *command)
+{
+    struct channel *channel = context;
+    channel->exited = true;
+    channel->command = *command;
+    finish_if_succeeded(channel);
+}
+
 static void start_pump(struct channel *channel, int input, int output)
 {
+    bool is_command = channel->listener->loop.options->command != NULL;
     struct pump_config config = {
         .session = channel->session,
         .stream = channel->stream,
         .input = input,
         .output = output,
         .standard = !channel->listener->serves,
-        .drop_when_gone = channel->listener->loop.options->command != NULL,
+        .drop_when_gone = is_command,
         .ended = on_pump_ended,
+        .input_over = is_command ? on_input_over : NULL,
         .context = channel,
     };
     channel->pump = pump_new(&config);
@@ -122,7 +152,7 @@ static void on_stream(struct listener *listener, struct session *session, int64_
         start_pump(channel, STDIN_FILENO, STDOUT_FILENO);
         return;
     }
-    struct service *service = service_start(session, on_service_ready, channel);
+    struct service *service = service_start(session, on_service_ready, on_exited, channel);
     if (service) {
         channel->service = service;
     } else {
@@ -232,6 +262,34 @@ static void on_event(void *context, const eyelet_event *event)
     }
 }
 
+static bool is_alone(const struct listener *listener, const struct channel *channel)
+{
+    for (const struct channel *c = listener->channels; c; c = c->next) {
+        if (c->session == channel->session && c != channel) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A command that has ended, and all of whose output has arrived, has nothing more to do with its
+ * caller, who may have input left that nobody wants. */
+static void dismiss_callers(struct listener *listener)
+{
+    for (struct channel *c = listener->channels; c; c = c->next) {
+        if (c->over || !c->input_over || !c->exited || c->session->closed ||
+            eyelet_stream_unacked(c->session->conn, c->stream) > 0) {
+            continue;
+        }
+        if (is_alone(listener, c)) {
+            session_goodbye_command(c->session, &c->command);
+        } else if (c->command.status != 0 || c->command.signal != 0) {
+            eyelet_stream_reset(c->session->conn, c->stream, OUTCOME_RESET_COMMAND);
+            c->over = true;
+        }
+    }
+}
+
 static void reap_channels(struct listener *listener)
 {
     struct channel **at = &listener->channels;
@@ -250,6 +308,7 @@ static void reap_channels(struct listener *listener)
 static void on_tick(void *context)
 {
     struct listener *listener = context;
+    dismiss_callers(listener);
     reap_channels(listener);
     struct session **at = &listener->sessions;
     while (*at) {

@@ -5,6 +5,11 @@
 
 #include "eyelet.h"
 
+/* Numbers of the goodbye that never change their meaning. */
+#define CODE_EXITED   0x100 /* and the exit status */
+#define CODE_SIGNAL   0x200 /* and the signal's number */
+#define CODE_MAX_PART 0xff
+
 static const struct {
     int error;
     struct outcome outcome;
@@ -60,6 +65,24 @@ struct outcome outcome_of_error(int error)
                             error == EYELET_OK ? "ok" : "other", ""};
 }
 
+unsigned long long outcome_command_code(const struct outcome_command *command)
+{
+    return command->signal ? CODE_SIGNAL + ((unsigned)command->signal & CODE_MAX_PART)
+                           : CODE_EXITED + ((unsigned)command->status & CODE_MAX_PART);
+}
+
+bool outcome_command_parse(unsigned long long code, struct outcome_command *out)
+{
+    unsigned long long part = code & CODE_MAX_PART;
+    *out = (struct outcome_command){0};
+    if (code - part == CODE_EXITED) {
+        out->status = (int)part;
+        return true;
+    }
+    out->signal = (int)part;
+    return code - part == CODE_SIGNAL && part > 0;
+}
+
 const char *outcome_reset_text(unsigned long long code)
 {
     switch (code) {
@@ -73,6 +96,8 @@ const char *outcome_reset_text(unsigned long long code)
         return "the other side did not understand what it got";
     case OUTCOME_RESET_STOPPED:
         return "the other side was stopped";
+    case OUTCOME_RESET_COMMAND:
+        return "the command at the other side failed";
     default:
         return "the other side abandoned the stream";
     }

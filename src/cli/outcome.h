@@ -3,6 +3,8 @@
 #ifndef CLI_OUTCOME_H
 #define CLI_OUTCOME_H
 
+#include <stdbool.h>
+
 enum outcome_exit {
     OUTCOME_DONE = 0,
     OUTCOME_OTHER = 1,
@@ -13,6 +15,7 @@ enum outcome_exit {
     OUTCOME_NO_DIRECT_PATH = 6,
     OUTCOME_RELAY_REFUSED = 7,
     OUTCOME_INTEGRITY = 8,
+    OUTCOME_COMMAND = 9,  /* the command at the other side failed */
     OUTCOME_SIGNAL = 128, /* and the signal's number */
 };
 
@@ -33,7 +36,19 @@ enum outcome_reset {
     OUTCOME_RESET_OUTPUT = 4,   /* nobody reads there any more */
     OUTCOME_RESET_PROTOCOL = 5, /* file transfer: not understood */
     OUTCOME_RESET_STOPPED = 6,  /* the user ended it */
+    OUTCOME_RESET_COMMAND = 7,  /* the command failed; on one of several streams of a connection */
 };
+
+/* How a command ended. */
+struct outcome_command {
+    int status; /* 0 to 255 */
+    int signal; /* that killed it; 0: none, and status counts */
+};
+
+/* The code of a goodbye (eyelet_conn_close) that says how the command behind the stream ended, and
+ * back. False: a code that does not. */
+unsigned long long outcome_command_code(const struct outcome_command *command);
+bool outcome_command_parse(unsigned long long code, struct outcome_command *out);
 
 /* For people: why the other side abandoned a stream. */
 const char *outcome_reset_text(unsigned long long code);

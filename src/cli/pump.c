@@ -17,10 +17,12 @@ struct pump {
     eyelet_conn *conn;
     struct pipefd *input;
     struct pipefd *output;
+    bool input_over;
     bool up_done;   /* our direction is finished */
     bool down_done; /* the peer's direction has ended and everything is written */
     bool dropping;  /* the consumer left: the rest is thrown away */
     bool closed;    /* the connection is gone; what it received can still be read */
+    bool cut_off;   /* it went before our direction was finished */
     bool ended;
     uint8_t *held; /* read from the input, not yet taken by the stream */
     size_t held_start;
@@ -50,7 +52,12 @@ static void fail(struct pump *pump, enum pump_end how, int error)
 
 static void end_if_complete(struct pump *pump)
 {
-    if (pump->up_done && pump->down_done) {
+    if (!pump->up_done || !pump->down_done) {
+        return;
+    }
+    if (pump->cut_off) {
+        end(pump, PUMP_STREAM_LOST, "the connection ended before all input was sent");
+    } else {
         end(pump, PUMP_COMPLETE, "");
     }
 }
@@ -82,9 +89,16 @@ static bool push_held(struct pump *pump)
     return pump->held_start == pump->held_end;
 }
 
+static void finish_up(struct pump *pump)
+{
+    pump->up_done = true;
+    (void)eyelet_stream_finish(pump->conn, pump->config.stream);
+    end_if_complete(pump);
+}
+
 static void move_up(struct pump *pump)
 {
-    for (int round = 0; !pump->up_done && !pump->ended; round++) {
+    for (int round = 0; !pump->up_done && !pump->input_over && !pump->ended; round++) {
         if (!push_held(pump)) {
             return;
         }
@@ -101,10 +115,13 @@ static void move_up(struct pump *pump)
             return;
         }
         if (n == 0) {
-            pump->up_done = true;
             pipefd_wait(pump->input, false);
-            (void)eyelet_stream_finish(pump->conn, pump->config.stream);
-            end_if_complete(pump);
+            if (pump->config.input_over) {
+                pump->input_over = true;
+                pump->config.input_over(pump->config.context);
+            } else {
+                finish_up(pump);
+            }
             return;
         }
         pump->held_start = 0;
@@ -186,19 +203,18 @@ static void on_output_ready(void *context)
     move_down(context);
 }
 
-/* What has arrived can still be read; what waits to be sent is lost, and that must not pass unsaid.
- */
+/* What has arrived can still be read; what was not sent is lost, and that must not pass unsaid. */
 static void on_connection_closed(struct pump *pump)
 {
-    bool lost = pump->held_start < pump->held_end;
     pump->closed = true;
+    pump->cut_off = !pump->up_done;
     pump->up_done = true;
     pipefd_wait(pump->input, false);
-    move_down(pump);
-    if (lost) {
-        end(pump, PUMP_STREAM_LOST, "the connection ended before all input was sent");
+    if (pump->down_done) {
+        end_if_complete(pump);
+    } else {
+        move_down(pump);
     }
-    end_if_complete(pump);
 }
 
 struct pump *pump_new(const struct pump_config *config)
@@ -238,6 +254,13 @@ void pump_start(struct pump *pump)
     move_down(pump);
 }
 
+void pump_finish(struct pump *pump)
+{
+    if (!pump->up_done && !pump->ended) {
+        finish_up(pump);
+    }
+}
+
 void pump_free(struct pump *pump)
 {
     if (!pump) {
@@ -247,11 +270,6 @@ void pump_free(struct pump *pump)
     pipefd_close(pump->output);
     free(pump->held);
     free(pump);
-}
-
-int64_t pump_stream(const struct pump *pump)
-{
-    return pump->config.stream;
 }
 
 void pump_event(struct pump *pump, const eyelet_event *event)
@@ -275,9 +293,4 @@ void pump_event(struct pump *pump, const eyelet_event *event)
     default:
         break;
     }
-}
-
-bool pump_is_draining(const struct pump *pump)
-{
-    return !pump->ended && !pump->down_done;
 }

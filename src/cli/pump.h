@@ -19,6 +19,8 @@ enum pump_end {
 /* Once, as the last thing that the pump does: it may be freed here only if the caller of pump_start
  * or pump_event does not use it afterwards. */
 typedef void pump_ended(void *context, struct pump *pump, enum pump_end end, const char *text);
+/* The input has ended; the stream ends with pump_finish. */
+typedef void pump_input_over(void *context);
 
 struct pump_config {
     struct session *session;
@@ -28,6 +30,7 @@ struct pump_config {
     bool standard;       /* they are stdin and stdout */
     bool drop_when_gone; /* a consumer that leaves does not end the other direction */
     pump_ended *ended;
+    pump_input_over *input_over; /* NULL: the stream ends with the input */
     void *context;
 };
 
@@ -35,13 +38,11 @@ struct pump_config {
 struct pump *pump_new(const struct pump_config *config);
 /* Moves what can be moved; ended may be called from here. */
 void pump_start(struct pump *pump);
+/* Ends our direction of the stream, after input_over. */
+void pump_finish(struct pump *pump);
 /* Closes both. NULL is fine. */
 void pump_free(struct pump *pump);
-int64_t pump_stream(const struct pump *pump);
 
 /* EYELET_EVENT_READABLE, _WRITABLE, _STREAM_RESET of its stream, and CLOSED of its connection. */
 void pump_event(struct pump *pump, const eyelet_event *event);
-/* After CLOSED: true while what has arrived is still on its way to a slow output. */
-bool pump_is_draining(const struct pump *pump);
-
 #endif

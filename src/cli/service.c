@@ -12,6 +12,7 @@
 struct service {
     struct session *session;
     service_ready *ready;
+    service_exited *exited;
     void *context;
     bool ended; /* freed when libuv has let go of everything */
     uv_process_t process;
@@ -53,12 +54,18 @@ static void on_process_closed(uv_handle_t *handle)
 static void on_exit_status(uv_process_t *process, int64_t status, int signal)
 {
     struct service *service = process->data;
-    if (!service->ended && (status != 0 || signal != 0)) {
+    struct outcome_command command = {.status = (int)status, .signal = signal};
+    uv_close((uv_handle_t *)process, on_process_closed);
+    if (service->ended) {
+        return;
+    }
+    if (status != 0 || signal != 0) {
         report_note(service->session->loop->report, "the command for %s ended with %s %d",
                     service->session->peer, signal ? "signal" : "status",
                     signal ? signal : (int)status);
+        session_command_failed(service->session, &command);
     }
-    uv_close((uv_handle_t *)process, on_process_closed);
+    service->exited(service->context, &command);
 }
 
 static char **child_environment(char *peer_setting)
@@ -255,7 +262,8 @@ static bool start_lookup(struct service *service)
     return service->looks_up;
 }
 
-struct service *service_start(struct session *session, service_ready *ready, void *context)
+struct service *service_start(struct session *session, service_ready *ready, service_exited *exited,
+                              void *context)
 {
     struct service *service = calloc(1, sizeof(*service));
     if (!service) {
@@ -263,6 +271,7 @@ struct service *service_start(struct session *session, service_ready *ready, voi
     }
     service->session = session;
     service->ready = ready;
+    service->exited = exited;
     service->context = context;
     bool ok = session->loop->options->command ? start_command(service) : start_lookup(service);
     if (!ok) {

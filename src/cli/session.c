@@ -130,6 +130,14 @@ static void explain(struct session *session)
                 diagnosis.remedy);
 }
 
+static void goodbye(struct session *session, unsigned long long code)
+{
+    if (!session->closing) {
+        session->closing = true;
+        eyelet_conn_close(session->conn, code, NULL);
+    }
+}
+
 struct session *session_new(struct loop *loop, eyelet_conn *conn)
 {
     struct session *session = calloc(1, sizeof(*session));
@@ -205,10 +213,21 @@ void session_received(struct session *session, size_t bytes)
 
 void session_goodbye(struct session *session)
 {
-    if (!session->closing) {
-        session->closing = true;
-        eyelet_conn_close(session->conn, 0, NULL);
-    }
+    goodbye(session, 0);
+}
+
+void session_goodbye_command(struct session *session, const struct outcome_command *command)
+{
+    goodbye(session, outcome_command_code(command));
+}
+
+void session_command_failed(struct session *session, const struct outcome_command *command)
+{
+    report_event(session->loop->report, "command_failed",
+                 json_pack("{s:o,s:o,s:s}", "status",
+                           command->signal ? json_null() : json_integer(command->status), "signal",
+                           command->signal ? json_integer(command->signal) : json_null(), "peer",
+                           session->peer));
 }
 
 int session_peer(const char *text, const struct settings *settings, struct report *report,

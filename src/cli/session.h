@@ -39,6 +39,10 @@ bool session_diagnose(const struct session *session, eyelet_diagnosis *diagnosis
 void session_received(struct session *session, size_t bytes);
 /* Says goodbye; CLOSED follows. */
 void session_goodbye(struct session *session);
+/* The same, and how the command at this side has ended. */
+void session_goodbye_command(struct session *session, const struct outcome_command *command);
+/* With --json: that the command at either side failed. */
+void session_command_failed(struct session *session, const struct outcome_command *command);
 
 /* An ID or a name from known_peers. Returns 0, or an exit code after having said why. */
 int session_peer(const char *text, const struct settings *settings, struct report *report,

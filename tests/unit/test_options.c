@@ -212,6 +212,21 @@ static void exit_codes_are_the_contract(void **state)
     }
 }
 
+static void the_end_of_a_command_travels_as_a_code(void **state)
+{
+    const struct outcome_command ends[] = {{.status = 0}, {.status = 255}, {.signal = 9}};
+    struct outcome_command out;
+    (void)state;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        assert_true(outcome_command_parse(outcome_command_code(&ends[i]), &out));
+        assert_memory_equal(&out, &ends[i], sizeof(out));
+    }
+    const unsigned long long others[] = {0, 1, 0xff, 0x200, 0x300, 0x6579656c, 0x10000000103};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_false(outcome_command_parse(others[i], &out));
+    }
+}
+
 static void the_progress_line_fits(void **state)
 {
     char line[512];
@@ -240,6 +255,7 @@ int main(void)
         cmocka_unit_test(the_config_file_is_checked),
         cmocka_unit_test(the_command_line_wins),
         cmocka_unit_test(exit_codes_are_the_contract),
+        cmocka_unit_test(the_end_of_a_command_travels_as_a_code),
         cmocka_unit_test(the_progress_line_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
