@@ -22,6 +22,7 @@ enum {
     CHECK_UPNP_S = 600, /* two TCP connections each time, and many a router's UPnP is feeble */
     TRY_MS = 4900,
     GIVE_BACK_MS = 1200,
+    GIVE_BACK_UNHEARD_MS = 200, /* to a router that has not said a word so far */
     MOVES_APART_MS = 2000,
     GAP_AFTER_LOSS_S = 5,
     FIRST_GAP_S = 60,
@@ -315,8 +316,9 @@ static void *work(void *argument)
             pm->gap_s = 0;
         }
     }
-    struct patience last = {.deadline_us = patience_now_us() + GIVE_BACK_MS * 1000ULL,
-                            .stop_fd = -1};
+    uint64_t give_back_ms =
+        pm->lease.spoken == PORTMAP_NO_PROTOCOL ? GIVE_BACK_UNHEARD_MS : GIVE_BACK_MS;
+    struct patience last = {.deadline_us = patience_now_us() + give_back_ms * 1000, .stop_fd = -1};
     give_back(&last, &pm->lease);
     return NULL;
 }

@@ -358,7 +358,7 @@ def test_silent_router(programs):
         assert none.ms < LIMIT_MS, none
         for ms in ("100", "1000", "2500"):
             run = start(net, "-m", ms)
-            assert run.wait(10) == 0 and int(lines(run, "stopped")[0].split()[1]) < 2000, run.out()
+            assert run.wait(10) == 0 and int(lines(run, "stopped")[0].split()[1]) < 800, run.out()
 
 
 # ---- routers that lie ----
