@@ -80,8 +80,12 @@ int dial_derive(const struct dial_offer *offer, struct dial_keys *out);
           */
 #define DIAL_GUARD_SLACK_US (120u * 1000000u)
 
-/* Remembers each caller's newest timestamp: of what it has admitted, it admits nothing twice, also
- * not after the caller was forgotten (dial_guard.c says why). A caller that it does not remember
+#define DIAL_GUARD_REORDER_US (5u * 1000000u)
+
+/* Remembers each caller's newest timestamps: of what it has admitted, it admits nothing twice, also
+ * not after the caller was forgotten (dial_guard.c says why). What is older than the newest one of
+ * its caller is admitted if it is among the newest eight and at most DIAL_GUARD_REORDER_US older:
+ * several programs with one key may call at the same moment. A caller that it does not remember
  * must not be older than the guard itself (less DIAL_GUARD_SLACK_US), nor than any dial that was
  * forgotten. So of what was recorded in an earlier life of this callee, only dials of its last
  * DIAL_GUARD_SLACK_US can come back, once; without the secret nobody can use the answer. */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Why nothing that was admitted is ever admitted again: for every admitted pair of caller and
- * timestamp, either the caller's entry holds a timestamp at least as large, or the floor is at
- * least as large. Forgetting keeps this, because it lifts the floor to what is forgotten.
+ * timestamp, either the caller's entry holds that timestamp, or the entry's floor is at least as
+ * large, or the caller has no entry and the guard's floor is at least as large. Forgetting keeps
+ * this, because it lifts a floor to what is forgotten, and a new entry begins with the guard's.
+ *
+ * The last few timestamps of a caller are held one by one, because several programs may have one
+ * key: what they seal at the same moment can arrive in another order.
  *
  * Forgotten is the entry with the *oldest timestamp*, not the one unheard of longest: that lifts
  * the floor least. And because IDs are free, strangers must not be able to lift it above the
@@ -15,10 +19,13 @@
 
 #define MAX_AHEAD     (DIAL_GUARD_CALLERS / 2)
 #define FIRST_ENTRIES 16u
+#define HELD          8u /* timestamps of a caller */
 
 struct entry {
     struct identity_id caller;
     uint64_t newest_us;
+    uint64_t floor_us;   /* nothing as old as this is admitted */
+    uint64_t held[HELD]; /* all that were admitted and are newer than the floor; 0: none */
 };
 
 struct dial_guard {
@@ -53,6 +60,40 @@ static bool is_too_far_ahead(const struct dial_guard *guard, const struct entry 
         ahead += &guard->entries[i] != own && guard->entries[i].newest_us > guard->now_us;
     }
     return ahead >= MAX_AHEAD;
+}
+
+static bool is_replay(const struct entry *entry, uint64_t timestamp_us)
+{
+    if (timestamp_us <= entry->floor_us ||
+        (entry->newest_us > timestamp_us &&
+         entry->newest_us - timestamp_us > DIAL_GUARD_REORDER_US)) {
+        return true;
+    }
+    for (size_t i = 0; i < HELD; i++) {
+        if (entry->held[i] == timestamp_us) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void hold(struct entry *entry, uint64_t timestamp_us)
+{
+    size_t oldest = 0;
+    for (size_t i = 1; i < HELD; i++) {
+        oldest = entry->held[i] < entry->held[oldest] ? i : oldest;
+    }
+    if (timestamp_us > entry->newest_us) {
+        entry->newest_us = timestamp_us;
+    }
+    uint64_t forgotten_us = timestamp_us;
+    if (timestamp_us > entry->held[oldest]) {
+        forgotten_us = entry->held[oldest];
+        entry->held[oldest] = timestamp_us;
+    }
+    if (forgotten_us > entry->floor_us) {
+        entry->floor_us = forgotten_us;
+    }
 }
 
 static bool has_room(struct dial_guard *guard)
@@ -123,7 +164,7 @@ int dial_guard_admit(struct dial_guard *guard, const struct identity_id *caller,
                      uint64_t timestamp_us)
 {
     struct entry *own = find(guard, caller);
-    if (own != NULL && timestamp_us <= own->newest_us) {
+    if (own != NULL && is_replay(own, timestamp_us)) {
         return DIAL_ERR_REPLAY;
     }
     if (own == NULL && timestamp_us <= guard->floor_us) {
@@ -133,9 +174,11 @@ int dial_guard_admit(struct dial_guard *guard, const struct identity_id *caller,
         return DIAL_ERR_CLOCK;
     }
     if (own != NULL) {
-        own->newest_us = timestamp_us;
+        hold(own, timestamp_us);
     } else {
-        remember(guard, &(struct entry){.caller = *caller, .newest_us = timestamp_us});
+        struct entry newcomer = {.caller = *caller, .floor_us = guard->floor_us};
+        hold(&newcomer, timestamp_us);
+        remember(guard, &newcomer);
     }
     return DIAL_OK;
 }
