@@ -25,6 +25,10 @@ static void on_registered(struct loop *loop)
     char id[EYELET_ID_TEXT_BYTES];
     eyelet_id_text(eyelet_own_id(loop->ep), id);
     loop->was_registered = true;
+    if (loop->lost) {
+        report_note(loop->report, "registered with the mediator again");
+        loop->lost = false;
+    }
     report_event(loop->report, "registered",
                  json_pack("{s:s,s:f}", "id", id, "ms", since_begin_ms(loop)));
     report_story(loop->report, "registered as %s after %.1f ms", id, since_begin_ms(loop));
@@ -36,7 +40,8 @@ static void on_mediator_lost(struct loop *loop, const eyelet_event *event)
     if (loop->was_registered && event->error != EYELET_ERR_MEDIATOR_KEY) {
         const char *why = eyelet_why(loop->ep, NULL);
         report_event(loop->report, "mediator_lost", json_pack("{s:s}", "text", why));
-        report_story(loop->report, "lost the mediator, trying again: %s", why);
+        report_note(loop->report, "lost the mediator, trying again: %s", why);
+        loop->lost = true;
     } else {
         loop_fail(loop, event->error, NULL);
     }

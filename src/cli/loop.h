@@ -30,6 +30,7 @@ struct loop {
     int signal; /* that ended it; 0: none */
     bool ended;
     bool was_registered;
+    bool lost; /* the session with the mediator, and not told that it is there again */
     uint64_t began_us;
 
     uv_poll_t poll;

@@ -32,9 +32,10 @@ static struct session *introduce_callee(const struct session *caller, const wire
     struct identity_id id;
 
     memcpy(id.bytes, msg->peer_id.bytes, sizeof id.bytes);
-    struct session *callee = session_of_entry(registry_by_id(caller->server->registry, &id));
-    if (callee == NULL || callee == caller || !introduce_is_visible(callee, &caller->entry.id) ||
-        !session_has_room(callee) || !dial_life_room(callee, now_us) ||
+    struct session *callee = session_of_entry(registry_listener(caller->server->registry, &id));
+    if (callee == NULL || identity_equal(&id, &caller->entry.id) ||
+        !introduce_is_visible(callee, &caller->entry.id) || !session_has_room(callee) ||
+        !dial_life_room(callee, now_us) ||
         !limit_take(&callee->calls, (struct limit_rate){limits->call_rate, limits->call_burst},
                     now_us))
         return NULL;

@@ -125,12 +125,24 @@ void registry_remove(struct registry *registry, struct registry_entry *entry)
     registry->count--;
 }
 
-struct registry_entry *registry_by_id(const struct registry *registry, const struct identity_id *id)
+struct registry_entry *registry_by_id(const struct registry *registry, const struct identity_id *id,
+                                      const struct registry_entry *after)
 {
-    struct registry_entry *entry = registry->by_id[registry_id_bucket(registry, id)];
+    struct registry_entry *entry =
+        after != NULL ? after->next_by_id : registry->by_id[registry_id_bucket(registry, id)];
 
     while (entry != NULL && memcmp(entry->id.bytes, id->bytes, sizeof id->bytes) != 0)
         entry = entry->next_by_id;
+    return entry;
+}
+
+struct registry_entry *registry_listener(const struct registry *registry,
+                                         const struct identity_id *id)
+{
+    struct registry_entry *entry = registry_by_id(registry, id, NULL);
+
+    while (entry != NULL && !entry->listens)
+        entry = registry_by_id(registry, id, entry);
     return entry;
 }
 

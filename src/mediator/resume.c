@@ -28,26 +28,46 @@ static bool resume_may_tell(const struct session *by, struct session *other, uin
                       now_us);
 }
 
-/* The other member learns that it is asked for, if it is there and was not asked too often. It may
- * be a stranger to this dial: then it will not answer, and the asker learns nothing. */
-static void resume_wake(struct session *other, const struct session *by, const uint8_t *dial_id,
-                        uint64_t now_us)
+/* The other member learns that it is asked for, if it is there and was not asked too often: every
+ * program of that ID, since any may be it. It may be a stranger to this dial: then it will not
+ * answer, and the asker learns nothing. */
+static void resume_wake(const struct session *by, const wire_Resume *asked, uint64_t now_us)
 {
     wire_FromMediator msg = {.which_body = wire_FromMediator_resumed_tag};
     wire_Resumed *resumed = &msg.body.resumed;
+    struct identity_id id;
 
-    if (other == NULL || other == by || !resume_may_tell(by, other, now_us))
-        return;
     resumed->dial_id.size = WIRE_DIAL_ID_BYTES;
-    memcpy(resumed->dial_id.bytes, dial_id, WIRE_DIAL_ID_BYTES);
+    memcpy(resumed->dial_id.bytes, asked->dial_id.bytes, WIRE_DIAL_ID_BYTES);
     resumed->peer_id.size = IDENTITY_ID_BYTES;
     memcpy(resumed->peer_id.bytes, by->entry.id.bytes, IDENTITY_ID_BYTES);
-    session_send(other, &msg);
+    memcpy(id.bytes, asked->peer_id.bytes, sizeof id.bytes);
+    struct registry *registry = by->server->registry;
+    struct registry_entry *entry = registry_by_id(registry, &id, NULL), *next;
+    for (; entry != NULL; entry = next) {
+        struct session *other = session_of_entry(entry);
+        next = registry_by_id(registry, &id, entry); /* sending may drop it */
+        if (other != by && resume_may_tell(by, other, now_us))
+            session_send(other, &msg);
+    }
+}
+
+/* The session of this number, if it is the peer's that is asked for. */
+static struct session *resume_session(const struct session *by, uint64_t session_id,
+                                      const wire_Resume *asked)
+{
+    struct session *session =
+        session_of_entry(registry_by_session(by->server->registry, session_id));
+
+    return session != NULL &&
+                   memcmp(session->entry.id.bytes, asked->peer_id.bytes, IDENTITY_ID_BYTES) == 0
+               ? session
+               : NULL;
 }
 
 /* Half of it: kept until the other member asks as well. */
-static void resume_begin(struct session *session, struct session *other, struct dials_entry *dial,
-                         const wire_Resume *msg, uint64_t now_us)
+static void resume_begin(struct session *session, struct dials_entry *dial, const wire_Resume *msg,
+                         uint64_t now_us)
 {
     struct server *server = session->server;
 
@@ -70,25 +90,25 @@ static void resume_begin(struct session *session, struct session *other, struct 
     memcpy(dial->wanted, msg->peer_id.bytes, sizeof dial->wanted);
     dials_join(dial, DIALS_CALLER, session->entry.session_id, &session->own_dials);
     dials_move(server->dials, dial, DIALS_RESUMING, now_us);
-    resume_wake(other, session, dial->id, now_us);
+    resume_wake(session, msg, now_us);
 }
 
 /* Someone has asked for this dial before. */
-static void resume_meet(struct session *session, struct session *other, struct dials_entry *dial,
-                        const wire_Resume *msg, uint64_t now_us)
+static void resume_meet(struct session *session, struct dials_entry *dial, const wire_Resume *msg,
+                        uint64_t now_us)
 {
     struct server *server = session->server;
 
     if (dial->member[DIALS_CALLER] == session->entry.session_id) {
         memcpy(dial->wanted, msg->peer_id.bytes, sizeof dial->wanted);
-        resume_wake(other, session, dial->id, now_us);
+        resume_wake(session, msg, now_us);
         return;
     }
-    if (other == NULL || dial->member[DIALS_CALLER] != other->entry.session_id ||
-        memcmp(dial->wanted, session->entry.id.bytes, sizeof dial->wanted) != 0) {
+    struct session *other = resume_session(session, dial->member[DIALS_CALLER], msg);
+    if (other == NULL || memcmp(dial->wanted, session->entry.id.bytes, sizeof dial->wanted) != 0) {
         /* Asked for by somebody else, who guesses or is a member with another other. */
         dials_move(server->dials, dial, DIALS_OVER, now_us);
-        resume_begin(session, other, dial, msg, now_us);
+        resume_begin(session, dial, msg, now_us);
         return;
     }
     if (!dial_life_room(session, now_us)) {
@@ -106,13 +126,14 @@ static void resume_meet(struct session *session, struct session *other, struct d
 }
 
 /* It has lived on, for both of its members. */
-static void resume_live(struct session *session, struct session *other,
-                        const struct dials_entry *dial, uint64_t now_us)
+static void resume_live(struct session *session, const struct dials_entry *dial,
+                        const wire_Resume *msg, uint64_t now_us)
 {
-    enum dials_side side, others;
+    struct session *other =
+        resume_session(session, dials_other(dial, session->entry.session_id), msg);
+    enum dials_side side;
 
     if (other == NULL || !dials_side_of(dial, session->entry.session_id, &side) ||
-        !dials_side_of(dial, other->entry.session_id, &others) || side == others ||
         !resume_may_tell(session, other, now_us))
         return;
     resume_introduce(dial, side == DIALS_CALLER ? session : other,
@@ -123,7 +144,6 @@ void resume_dial(struct session *session, const wire_Resume *msg, uint64_t now_u
 {
     struct server *server = session->server;
     const struct config_limits *limits = &server->config->limits;
-    struct identity_id id;
 
     if (!limit_take(&session->resumes, (struct limit_rate){limits->dial_rate, limits->live_dials},
                     now_us)) {
@@ -131,18 +151,16 @@ void resume_dial(struct session *session, const wire_Resume *msg, uint64_t now_u
                            "too many resumed connections a second");
         return;
     }
-    memcpy(id.bytes, msg->peer_id.bytes, sizeof id.bytes);
-    struct session *other = session_of_entry(registry_by_id(server->registry, &id));
     struct dials_entry *dial = dials_find(server->dials, msg->dial_id.bytes);
     switch (dial != NULL ? dial->state : DIALS_OVER) {
     case DIALS_OVER:
-        resume_begin(session, other, dial, msg, now_us);
+        resume_begin(session, dial, msg, now_us);
         break;
     case DIALS_RESUMING:
-        resume_meet(session, other, dial, msg, now_us);
+        resume_meet(session, dial, msg, now_us);
         break;
     case DIALS_LIVE:
-        resume_live(session, other, dial, now_us);
+        resume_live(session, dial, msg, now_us);
         break;
     case DIALS_ASKED:
     case DIALS_REFUSED:

@@ -15,6 +15,7 @@
 
 #define SESSION_REPLACE_EVERY_US (10u * 1000000u)
 #define SESSION_REPLACE_BURST    5
+#define SESSION_MAX_OF_ONE_ID    64
 #define SESSION_DISCARD_BYTES    4096
 #define SESSION_DISCARD_READS    16
 
@@ -55,14 +56,11 @@ static uint64_t session_new_id(const struct registry *registry)
 
 /* The newer session wins, since the older one may be dead without knowing it. But two living
  * programs with one key would throw each other out for ever: then the older one stays. */
-static bool session_replace_older(struct session *session, uint64_t now_us)
+static bool session_replace(struct session *session, struct session *older, uint64_t now_us)
 {
     struct server *server = session->server;
-    struct session *older = session_of_entry(registry_by_id(server->registry, &session->entry.id));
     char name[SESSION_SHORT_ID_BYTES];
 
-    if (older == NULL)
-        return true;
     session->replacements = older->replacements;
     if (!limit_take_every(&session->replacements, SESSION_REPLACE_EVERY_US, SESSION_REPLACE_BURST,
                           now_us)) {
@@ -75,8 +73,43 @@ static bool session_replace_older(struct session *session, uint64_t now_us)
         return false;
     }
     log_info(&server->log, "%s: replaced by a newer session", session_short_id(session, name));
-    session_end(older, wire_ErrorCode_ERROR_REPLACED, NULL, "this ID has registered again");
+    session_end(older, wire_ErrorCode_ERROR_REPLACED, NULL,
+                older->entry.instance == session->entry.instance
+                    ? "this ID has registered again"
+                    : "another program waits for calls with this key now");
     return true;
+}
+
+/* Programs with one key may dial beside each other, and beside the one of them that can be called.
+ * Its place, and that of our own older session, is ours. */
+static bool session_replace_older(struct session *session, uint64_t now_us)
+{
+    const struct registry *registry = session->server->registry;
+    const struct registry_entry *own = &session->entry;
+    struct registry_entry *entry = registry_by_id(registry, &own->id, NULL), *next;
+    unsigned others = 0;
+
+    for (; entry != NULL; entry = next) {
+        next = registry_by_id(registry, &own->id, entry);
+        bool rival = entry->instance == own->instance || (entry->listens && own->listens);
+        if (entry == own)
+            continue;
+        if (rival && !session_replace(session, session_of_entry(entry), now_us))
+            return false;
+        others += !rival;
+    }
+    if (others < SESSION_MAX_OF_ONE_ID)
+        return true;
+    session_end(session, wire_ErrorCode_ERROR_TOO_MANY, NULL, "too many programs use this key");
+    return false;
+}
+
+static uint64_t session_instance(const wire_Register *msg)
+{
+    uint64_t instance = 0;
+
+    memcpy(&instance, msg->instance.bytes, msg->instance.size);
+    return instance;
 }
 
 static void session_send_registered(struct session *session)
@@ -108,9 +141,15 @@ static void session_register(struct session *session, const wire_Register *msg, 
     char name[SESSION_SHORT_ID_BYTES];
     char from[STUN_ADDR_TEXT_BYTES];
 
+    bool began_to_listen =
+        !session->entry.listens && msg->visibility != wire_Visibility_VISIBLE_TO_NOBODY;
+    session->entry.listens = msg->visibility != wire_Visibility_VISIBLE_TO_NOBODY;
+    if (session->state == SESSION_GREETED)
+        session->entry.instance = session_instance(msg);
+    if ((session->state == SESSION_GREETED || began_to_listen) &&
+        !session_replace_older(session, now_us))
+        return;
     if (session->state == SESSION_GREETED) {
-        if (!session_replace_older(session, now_us))
-            return;
         session->entry.session_id = session_new_id(server->registry);
         randombytes_buf(session->attested.key, sizeof session->attested.key);
         session->relay.attested = &session->attested;
@@ -219,9 +258,7 @@ static void session_greet(struct session *session)
 {
     if (channel_is_relay(session->channel)) {
         session->state = SESSION_RELAYING;
-        deadline_disarm(&session->deadline);
-        if (!stream_begin(session))
-            session_drop(session);
+        deadline_arm(&session->server->young, &session->deadline, server_now_us());
         return;
     }
     session->entry.id = *channel_peer(session->channel);
@@ -253,6 +290,18 @@ static void session_read(struct session *session)
     }
 }
 
+static bool session_relay(struct session *session)
+{
+    if (session->stream == NULL) {
+        if (!stream_begin(session))
+            return false;
+        if (session->stream == NULL)
+            return true;
+        deadline_disarm(&session->deadline);
+    }
+    return stream_ready(session->stream, &session->unread);
+}
+
 static void session_on_poll(uv_poll_t *handle, int status, int events)
 {
     struct session *session = handle->data;
@@ -269,7 +318,7 @@ static void session_on_poll(uv_poll_t *handle, int status, int events)
         if (session->state != SESSION_RELAYING)
             session_read(session);
         /* Also what came with the end of the handshake. */
-        if (session->state == SESSION_RELAYING && !stream_ready(session->stream, &session->unread))
+        if (session->state == SESSION_RELAYING && !session_relay(session))
             session_drop(session);
     }
     session_update_poll(session);

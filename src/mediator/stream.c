@@ -80,13 +80,34 @@ static int stream_read_batch(struct relay_stream *stream)
     return got;
 }
 
+/* NULL: no session has this number, or it is another peer's. */
+static struct session *stream_owner(const struct session *connection, const uint8_t *session_id)
+{
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < WIRE_SESSION_ID_BYTES; i++)
+        number = number << 8 | session_id[i];
+    struct session *owner =
+        session_of_entry(registry_by_session(connection->server->registry, number));
+    return owner != NULL && identity_equal(&owner->entry.id, channel_peer(connection->channel))
+               ? owner
+               : NULL;
+}
+
 bool stream_begin(struct session *connection)
 {
     struct server *server = connection->server;
-    struct session *owner =
-        session_of_entry(registry_by_id(server->registry, channel_peer(connection->channel)));
     char name[SESSION_SHORT_ID_BYTES];
+    const uint8_t *frame;
+    size_t size;
 
+    if (channel_process(connection->channel) != CHANNEL_OK)
+        return false;
+    int got = channel_receive(connection->channel, &frame, &size);
+    if (got == 0)
+        return true;
+    struct session *owner =
+        got > 0 && size == WIRE_SESSION_ID_BYTES ? stream_owner(connection, frame) : NULL;
     if (owner == NULL || server->relay == NULL)
         return false;
     struct relay_stream *stream = calloc(1, sizeof *stream);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A client's TLS connection for relayed datagrams, where UDP does not reach us: a session with
- * another protocol, which belongs to the registered session of the same ID and ends with it. Each
- * frame is a tag and a datagram. */
+ * another protocol, which belongs to a registered session of the same ID and ends with it. The
+ * first frame is that one's session ID; each further one is a tag and a datagram. */
 #ifndef MEDIATOR_STREAM_H
 #define MEDIATOR_STREAM_H
 
@@ -24,8 +24,9 @@ struct streams {
     uint64_t dropped;            /* datagrams that were too old */
 };
 
-/* The handshake is over. False: no session of this ID is registered, or memory is short; the
- * connection is to be dropped. An older connection of the same session is dropped. */
+/* The handshake is over, and the connection has no stream yet: it gets one when the first frame is
+ * there. False: that names no session of this ID, or memory is short; the connection is to be
+ * dropped. An older connection of the same session is dropped. */
 bool stream_begin(struct session *connection);
 /* The connection ends: nothing is routed to it any more. */
 void stream_end(struct relay_stream *stream);

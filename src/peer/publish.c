@@ -96,6 +96,8 @@ void session_publish(struct eyelet_endpoint *ep)
     r->has_coordinates = true;
     session_coordinates(ep, PUNCH_DATA_SOCKET, &r->coordinates);
     r->no_relay = ep->policy == EYELET_DIRECT_ONLY;
+    r->instance.size = sizeof s->instance;
+    memcpy(r->instance.bytes, s->instance, sizeof s->instance);
     r->visibility = s->visibility;
     if (s->visibility == wire_Visibility_VISIBLE_TO_LISTED) {
         for (size_t i = 0; i < s->listed_count; i++) {

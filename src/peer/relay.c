@@ -169,6 +169,10 @@ static bool opened(struct eyelet_endpoint *ep, uint64_t now_us)
         !identity_equal(channel_peer(r->channel), channel_peer(ep->session.channel))) {
         return false;
     }
+    if (channel_send(r->channel, ep->session.session_id, sizeof ep->session.session_id) !=
+        CHANNEL_OK) {
+        return false;
+    }
     r->is_ours = true;
     r->deadline_us = UINT64_MAX;
     r->retry_gap_us = FIRST_RETRY_US;

@@ -477,6 +477,7 @@ int session_init(struct eyelet_endpoint *ep, const char *mediator, const char *k
 {
     struct session *s = &ep->session;
     *s = (struct session){.state = SESSION_WAITING, .self = &ep->self};
+    identity_random(NULL, s->instance, sizeof s->instance);
     netwatch_open(&s->watch, endpoint_now_us());
     warm_stop(s);
     if (!locator_parse(mediator, &s->where)) {

@@ -72,6 +72,7 @@ struct session {
     struct eyelet_id listed[SESSION_MAX_LISTED]; /* for VISIBLE_TO_LISTED */
     size_t listed_count;
 
+    uint8_t instance[WIRE_INSTANCE_BYTES]; /* of this endpoint, for as long as it lives */
     uint8_t session_id[WIRE_SESSION_ID_BYTES];
     uint8_t session_key[WIRE_SESSION_KEY_BYTES];
     struct stun_addr bounce[PUNCH_MAX_BOUNCE]; /* IPv4 first */

@@ -10,6 +10,7 @@
 #include "stun/addr.h"
 
 #define WIRE_DIAL_ID_BYTES     16
+#define WIRE_INSTANCE_BYTES    8
 #define WIRE_SESSION_ID_BYTES  8
 #define WIRE_SESSION_KEY_BYTES 32
 #define WIRE_MAX_SEALED_BYTES  1600

@@ -82,6 +82,8 @@ static const char *register_rules(const wire_Register *msg)
 {
     RULES_OF(coordinates_rules(msg->has_coordinates, &msg->coordinates));
     RULE(msg->visibility <= _wire_Visibility_MAX, "visibility is unknown");
+    RULE(msg->instance.size == 0 || msg->instance.size == sizeof(msg->instance.bytes),
+         "instance is not 8 bytes");
     RULE(msg->allowed_count <= sizeof(msg->allowed) / sizeof(msg->allowed[0]),
          "there are more than 64 allowed IDs");
     for (size_t i = 0; i < msg->allowed_count; i++) {

@@ -134,7 +134,11 @@ bool client_open_relay(const struct client *client, const struct stun_addr *to, 
                        struct client *out)
 {
     *out = (struct client){.identity = client->identity, .credentials = client->credentials};
-    return client_connect(out, to, last, true);
+    uint8_t session_id[WIRE_SESSION_ID_BYTES];
+    for (size_t i = 0; i < sizeof session_id; i++)
+        session_id[i] = (uint8_t)(client->session_id >> (56 - 8 * i));
+    return client_connect(out, to, last, true) &&
+           channel_send(out->channel, session_id, sizeof session_id) == CHANNEL_OK;
 }
 
 bool client_open(struct client *client, const struct stun_addr *to, uint8_t last)
@@ -240,6 +244,10 @@ bool client_register(struct client *client, wire_Visibility visibility, const ch
     body->has_coordinates = true;
     client_add_host(&body->coordinates, host);
     body->visibility = visibility;
+    if (client->instance != 0) {
+        body->instance.size = WIRE_INSTANCE_BYTES;
+        memset(body->instance.bytes, client->instance, WIRE_INSTANCE_BYTES);
+    }
     if (allowed != NULL) {
         body->allowed_count = 1;
         body->allowed[0].size = IDENTITY_ID_BYTES;

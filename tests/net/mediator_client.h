@@ -42,6 +42,7 @@ struct client {
     struct identity identity;
     gnutls_certificate_credentials_t credentials;
     struct channel *channel;
+    uint8_t instance; /* said when it registers, 8 times; 0: nothing is said */
     uint64_t session_id;
     uint8_t session_key[WIRE_SESSION_KEY_BYTES];
     wire_Registered registered;
@@ -53,7 +54,7 @@ int client_tcp(const struct stun_addr *to, uint8_t last);
 bool client_open(struct client *client, const struct stun_addr *to, uint8_t last);
 /* Again with the key it has. */
 bool client_reopen(struct client *client, const struct stun_addr *to, uint8_t last);
-/* A connection for relayed datagrams with the key of `client`; `*out` shares its credentials. */
+/* A connection for relayed datagrams of the session of `client`; `*out` shares its credentials. */
 bool client_open_relay(const struct client *client, const struct stun_addr *to, uint8_t last,
                        struct client *out);
 /* A new session in the place of the one it has, if any: tried until the daemon has seen that others

@@ -73,6 +73,7 @@ static void broken_rules_to_the_mediator(void **state)
              msg.body.get_peer.coordinates.candidates[0].kind = (wire_CandidateKind)5);
     BREAK_TO(registration, "visibility is unknown",
              msg.body.registration.visibility = (wire_Visibility)4);
+    BREAK_TO(registration, "instance is not 8 bytes", msg.body.registration.instance.size = 7);
     BREAK_TO(registration, "an allowed ID is not 32 bytes",
              msg.body.registration.allowed[63].size = 31);
     BREAK_TO(registration, "an allowed ID is not 32 bytes",

@@ -67,6 +67,7 @@ static inline wire_ToMediator registration(void)
     body->has_coordinates = true;
     body->coordinates = coordinates();
     body->visibility = wire_Visibility_VISIBLE_TO_LISTED;
+    SET_BYTES(body->instance, 8);
     body->allowed_count = 64;
     for (size_t i = 0; i < 64; i++) {
         SET_BYTES(body->allowed[i], 32);
