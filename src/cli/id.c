@@ -12,9 +12,10 @@ int verb_id(const struct options *options, const struct settings *settings, stru
     int error = eyelet_id_of_key_file(settings->key, &id);
     if (error != EYELET_OK) {
         struct outcome outcome = outcome_of_error(error);
-        char story[400];
-        snprintf(story, sizeof(story), "%s: %s", settings->key, eyelet_strerror(error));
-        return report_error(report, &outcome, story);
+        char why[SETTINGS_WHY_BYTES];
+        return report_error(report, &outcome,
+                            error == EYELET_ERR_KEY_FILE ? settings_key_why(settings, why)
+                                                         : eyelet_strerror(error));
     }
     eyelet_id_text(&id, text);
     if (options->json) {

@@ -185,11 +185,14 @@ int loop_open(struct loop *loop, const struct options *options, const struct set
     int error = eyelet_open(&loop->ep, &config);
     if (error != EYELET_OK) {
         struct outcome outcome = outcome_of_error(error);
-        char text[400];
-        snprintf(text, sizeof(text), "%s: %s",
-                 error == EYELET_ERR_KEY_FILE ? settings->key : settings->mediator,
-                 eyelet_strerror(error));
-        return report_error(report, &outcome, text);
+        char why[SETTINGS_WHY_BYTES];
+        if (error == EYELET_ERR_ARGUMENT) {
+            return report_usage(report, "the mediator \"%s\" is not of the form HOST[:PORT][#ID]",
+                                settings->mediator);
+        }
+        return report_error(report, &outcome,
+                            error == EYELET_ERR_KEY_FILE ? settings_key_why(settings, why)
+                                                         : eyelet_strerror(error));
     }
     if (uv_loop_init(&loop->uv) != 0 || !start_handles(loop)) {
         struct outcome outcome = outcome_of_error(EYELET_ERR_SYSTEM);

@@ -18,7 +18,7 @@ static const struct {
     {EYELET_ERR_MEMORY, {OUTCOME_OTHER, "memory", ""}},
     {EYELET_ERR_SYSTEM, {OUTCOME_OTHER, "system", ""}},
     {EYELET_ERR_KEY_FILE,
-     {OUTCOME_OTHER, "key-file", "the key file must be yours, mode 0600, and made by eyelet"}},
+     {OUTCOME_OTHER, "key-file", "give another one with --key, or mend this one (chmod 600)"}},
     {EYELET_ERR_MEDIATOR,
      {OUTCOME_MEDIATOR, "mediator-unreachable",
       "check --mediator HOST[:PORT], and that eyeletd runs there and its TCP port is open"}},

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define MAX_DIGITS 6 /* of seconds */
 
@@ -213,6 +214,29 @@ bool settings_load(struct settings *settings, const struct options *options)
         return false;
     }
     return take_values(settings, options);
+}
+
+const char *settings_key_why(const struct settings *settings, char why[static SETTINGS_WHY_BYTES])
+{
+    const char *path = settings->key;
+    struct stat info;
+    int size;
+    if (stat(path, &info) != 0) {
+        size = snprintf(why, SETTINGS_WHY_BYTES, "cannot make the key file %s: %s", path,
+                        strerror(errno));
+    } else if (!S_ISREG(info.st_mode)) {
+        size = snprintf(why, SETTINGS_WHY_BYTES, "the key file %s is not a file", path);
+    } else if (access(path, R_OK) != 0) {
+        size = snprintf(why, SETTINGS_WHY_BYTES, "cannot read the key file %s: %s", path,
+                        strerror(errno));
+    } else if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        size = snprintf(why, SETTINGS_WHY_BYTES,
+                        "others than its owner may use the key file %s (mode %04o)", path,
+                        (unsigned)info.st_mode & 07777);
+    } else {
+        size = snprintf(why, SETTINGS_WHY_BYTES, "%s does not hold a key of eyelet", path);
+    }
+    return size < 0 ? path : why;
 }
 
 void settings_free(struct settings *settings)

@@ -490,6 +490,31 @@ def test_mediator_with_another_key(programs):
         net.expect_error(net.run("c", "--mediator", f"127.0.0.1:{net.port}#{NOBODY}", "connect", NOBODY), 3, "mediator-key-changed")
 
 
+def test_key_file_that_is_none(programs):
+    """What is wrong with it is said."""
+    with loopback(programs) as net:
+        net.id("a")
+        shutil.copyfile(net.path("a", "key"), net.path("open"))
+        os.chmod(net.path("open"), 0o644)
+        for name, data in (("rubbish", b"hello\n"), ("empty", b""), ("long", read(net.path("a", "key")) * 1000)):
+            os.chmod(net.write(name, data), 0o600)
+        for name, words in (("open", "mode 0644"), ("rubbish", "does not hold a key"), ("empty", "does not hold a key"),
+                            ("long", "does not hold a key"), ("a", "is not a file"), ("/dev/zero", "is not a file"),
+                            ("a/key/below", "Not a directory")):
+            for verb in (["id"], ["listen", "--allow", "any"]):
+                process = net.run("a", "--key", net.path(name), *verb)
+                net.expect_error(process, 1, "key-file")
+                assert words in net.events(process, "error")[0]["text"], net.said(process)
+
+
+def test_mediator_that_is_no_name(programs):
+    with loopback(programs) as net:
+        for name in ("host:", "host:0", "host:70000", "[::1", "host#id", ":1", "#"):
+            process = net.run("a", "--mediator", name, "connect", NOBODY)
+            net.expect_error(process, 2, "usage")
+            assert name in net.events(process, "error")[0]["text"], net.said(process)
+
+
 def test_timeout(programs):
     with loopback(programs) as net:
         net.expect_error(net.run("b", "listen", "--allow", "any", "--timeout", "1"), 1, "timeout")
