@@ -1,78 +1,64 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "cli/verbs.h"
+#include "cli/usage.h"
 #include "eyelet.h"
 
-#define COMMON (OPTIONS_TIMEOUT | OPTIONS_PATH | OPTIONS_NETWORK)
-
-static const struct {
-    const char *name;
-    verb_run *run;
-    uint32_t takes;
-    const char *usage;
-    const char *help;
-} verbs[] = {
+static const struct verb verbs[] = {
     {"id", verb_id, 0, "id", "print the ID of this peer"},
-    {"listen", verb_listen, OPTIONS_ALLOW | OPTIONS_EXEC | OPTIONS_TO | COMMON,
+    {"listen", verb_listen, OPTIONS_ALLOW | OPTIONS_EXEC | OPTIONS_TO | OPTIONS_COMMON,
      "listen [--allow ID|NAME|any]... [--exec COMMAND | --to HOST:PORT]",
      "pipe the first caller to stdin and stdout, or serve many"},
-    {"connect", verb_connect, COMMON, "connect ID|NAME",
+    {"connect", verb_connect, OPTIONS_COMMON, "connect ID|NAME",
      "pipe stdin and stdout to a peer that listens"},
-    {"send", verb_send, OPTIONS_PEER | COMMON, "send PATH... --peer ID|NAME",
+    {"send", verb_send, OPTIONS_PEER | OPTIONS_COMMON, "send PATH... --peer ID|NAME",
      "send files and folders to a peer that receives"},
-    {"recv", verb_recv, OPTIONS_PEER | OPTIONS_OUTPUT | COMMON,
+    {"recv", verb_recv, OPTIONS_PEER | OPTIONS_OUTPUT | OPTIONS_COMMON,
      "recv --peer ID|NAME [-o FOLDER] [--overwrite]", "receive files and folders from a peer"},
-    {"netcheck", verb_netcheck, COMMON, "netcheck [ID|NAME]",
+    {"netcheck", verb_netcheck, OPTIONS_COMMON, "netcheck [ID|NAME]",
      "what this network is like, or why the path to a peer is what it is"},
-    {"ping", verb_ping, OPTIONS_PING | COMMON, "ping ID|NAME [-c COUNT] [-i SECONDS]",
+    {"ping", verb_ping, OPTIONS_PING | OPTIONS_COMMON, "ping ID|NAME [-c COUNT] [-i SECONDS]",
      "measure the path to a peer, again and again"},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
-static void print_usage(FILE *stream)
+/* A descriptor that was closed would be given to the next thing that is opened, and output would go
+ * there. The wrong mode makes its use an error, as it was. */
+static bool hold_standard_fds(void)
 {
-    fprintf(stream, "usage: eyelet [OPTION]... VERB ...\n\n");
-    for (size_t i = 0; i < VERB_COUNT; i++) {
-        fprintf(stream, "  eyelet %s\n      %s\n", verbs[i].usage, verbs[i].help);
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd) {
+            return false;
+        }
     }
-    fprintf(stream,
-            "\n"
-            "  --mediator HOST[:PORT][#ID]  the server that introduces peers (EYELET_MEDIATOR)\n"
-            "  --key FILE                   the key of this peer (EYELET_KEY)\n"
-            "  --timeout SECONDS            give up when there is no connection by then\n"
-            "  --direct-only                no relay: fail where there is no direct path\n"
-            "  --relay-only                 the relay only: the peer learns no address of ours\n"
-            "  --no-port-mapping            never ask the router for a port\n"
-            "  --patience SECONDS           how long a peer may be away before it is given up\n"
-            "  --json                       say everything as one JSON object a line\n"
-            "  -q, --quiet                  say errors only\n"
-            "  -v, --verbose                tell how it goes; twice: everything\n"
-            "  -h, --help                   print this\n"
-            "  --version                    print the version\n"
-            "\n"
-            "Settings are in $EYELET_CONFIG, or ~/.config/eyelet. More: man eyelet\n");
+    return true;
 }
 
-static int run_verb(const struct options *options, struct report *report)
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        if (strcmp(verbs[i].name, name) == 0) {
+            return &verbs[i];
+        }
+    }
+    return NULL;
+}
+
+static int run_verb(const struct verb *verb, const struct options *options, struct report *report)
 {
     struct settings settings;
-    size_t i = 0;
-    while (i < VERB_COUNT && strcmp(verbs[i].name, options->verb) != 0) {
-        i++;
-    }
-    if (i == VERB_COUNT) {
-        return report_usage(report, "there is no verb \"%s\"", options->verb);
-    }
-    const char *misplaced = options_misplaced(options, verbs[i].takes);
+    const char *misplaced = options_misplaced(options, verb->takes);
     if (misplaced) {
-        return report_usage(report, "%s has no %s", verbs[i].name, misplaced);
+        return report_usage(report, "%s has no %s", verb->name, misplaced);
     }
     int exit_code;
     if (settings_load(&settings, options)) {
-        exit_code = verbs[i].run(options, &settings, report);
+        exit_code = verb->run(options, &settings, report);
     } else {
         exit_code = report_usage(report, "%s", settings.why);
     }
@@ -80,28 +66,48 @@ static int run_verb(const struct options *options, struct report *report)
     return exit_code;
 }
 
+static int run(const struct options *options, const struct verb *verb, struct report *report)
+{
+    if (options->version) {
+        printf("eyelet %s\n", eyelet_version());
+        return report_answered(report);
+    }
+    if (options->verb && !verb) {
+        return report_usage(report, "there is no verb \"%s\"", options->verb);
+    }
+    if (options->help) {
+        if (verb) {
+            usage_print_verb(stdout, verb);
+        } else {
+            usage_print(stdout, verbs, VERB_COUNT);
+        }
+        return report_answered(report);
+    }
+    if (!verb && options->json) {
+        return report_usage(report, "no verb: say what to do");
+    }
+    if (!verb) {
+        usage_print(stderr, verbs, VERB_COUNT);
+        return OUTCOME_USAGE;
+    }
+    return run_verb(verb, options, report);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
     struct report report;
-    int exit_code = OUTCOME_DONE;
+    if (!hold_standard_fds()) {
+        return OUTCOME_OTHER;
+    }
     /* both become errors of the write that causes them */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     bool ok = options_parse(&options, argc, argv);
     report_init(&report, &options);
-    if (!ok) {
-        exit_code = report_usage(&report, "%s", options.why);
-    } else if (options.version) {
-        printf("eyelet %s\n", eyelet_version());
-    } else if (options.help) {
-        print_usage(stdout);
-    } else if (!options.verb) {
-        print_usage(stderr);
-        exit_code = OUTCOME_USAGE;
-    } else {
-        exit_code = run_verb(&options, &report);
-    }
+    const struct verb *verb = options.verb ? find_verb(options.verb) : NULL;
+    report.verb = verb ? verb->name : NULL;
+    int exit_code = ok ? run(&options, verb, &report) : report_usage(&report, "%s", options.why);
     options_free(&options);
     return exit_code;
 }

@@ -12,7 +12,8 @@
 #define LEAST_INTERVAL_S 0.01 /* the peer answers at most 100 a second */
 
 enum {
-    LONG_ALLOW = 256,
+    LONG_FIRST = 256,
+    LONG_ALLOW = LONG_FIRST,
     LONG_DIRECT,
     LONG_EXEC,
     LONG_JSON,
@@ -199,8 +200,19 @@ static bool parse_part(struct options *options, int argc, char **argv, const cha
     int option;
     while ((option = getopt_long(argc, argv, order, long_options, NULL)) != -1) {
         if (option == '?' || option == ':') {
-            snprintf(options->why, sizeof(options->why), "%s %s", argv[optind - 1],
-                     option == ':' ? "needs a value" : "is not an option");
+            const char *fault = option == ':' ? "needs a value" : "is not an option";
+            if (optopt > 0 && optopt < LONG_FIRST) { /* perhaps one of several letters in a word */
+                snprintf(options->why, sizeof(options->why), "-%c %s", optopt, fault);
+            } else {
+                snprintf(options->why, sizeof(options->why), "%s %s", argv[optind - 1],
+                         option == '?' && optopt != 0 ? "takes no value" : fault);
+            }
+            return false;
+        }
+        if (optarg && *optarg == '\0') {
+            /* what a variable that is not set leaves behind */
+            snprintf(options->why, sizeof(options->why), "%s: its value is empty",
+                     argv[optind - 1][0] != '\0' ? argv[optind - 1] : argv[optind - 2]);
             return false;
         }
         if (!take(options, option, optarg)) {
@@ -210,9 +222,8 @@ static bool parse_part(struct options *options, int argc, char **argv, const cha
     return true;
 }
 
-bool options_parse(struct options *options, int argc, char **argv)
+static bool parse_all(struct options *options, int argc, char **argv)
 {
-    memset(options, 0, sizeof(*options));
     opterr = 0;
     optind = 0;
     if (!parse_part(options, argc, argv, "+:hVqvo:c:i:")) {
@@ -232,6 +243,17 @@ bool options_parse(struct options *options, int argc, char **argv)
     options->arguments = argv + optind;
     options->argument_count = (size_t)(argc - optind);
     return true;
+}
+
+bool options_parse(struct options *options, int argc, char **argv)
+{
+    memset(options, 0, sizeof(*options));
+    bool ok = parse_all(options, argc, argv);
+    for (int i = 1; !ok && i < argc; i++) {
+        /* also behind what is wrong: whoever reads the error may be a program */
+        options->json = options->json || strcmp(argv[i], "--json") == 0;
+    }
+    return ok;
 }
 
 void options_free(struct options *options)

@@ -49,6 +49,8 @@ enum options_bit {
     OPTIONS_ALLOW = 1 << 6,
     OPTIONS_NETWORK = 1 << 7, /* --patience, --no-port-mapping */
     OPTIONS_PING = 1 << 8,    /* -c, -i */
+    /* of all verbs that use the network */
+    OPTIONS_COMMON = OPTIONS_TIMEOUT | OPTIONS_PATH | OPTIONS_NETWORK,
 };
 
 /* Reorders argv; all pointers are into it. False: why is set. options_free frees the lists. */

@@ -29,6 +29,10 @@ struct pipefd {
 static bool reopen(struct pipefd *p)
 {
     char path[32];
+    int mode = fcntl(p->fd, F_GETFL) & O_ACCMODE;
+    if (mode != O_RDWR && mode != (p->writing ? O_WRONLY : O_RDONLY)) {
+        return false; /* reading or writing it will say what is wrong */
+    }
     snprintf(path, sizeof(path), "/proc/self/fd/%d", p->fd);
     int own = open(path, (p->writing ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (own < 0) {

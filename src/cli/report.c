@@ -2,7 +2,9 @@
 #include "cli/report.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void say(struct report *report, const char *text)
 {
@@ -33,6 +35,18 @@ void report_init(struct report *report, const struct options *options)
                               .quiet = options->quiet,
                               .verbose = options->verbose,
                               .events = stderr};
+    const char *terminal = getenv("TERM");
+    report->is_live = !options->quiet && !options->json && isatty(STDERR_FILENO) && terminal &&
+                      strcmp(terminal, "dumb") != 0;
+}
+
+void report_line(struct report *report, const char *text)
+{
+    if (report->is_live) {
+        fprintf(stderr, "\r%s\033[K", text);
+        fflush(stderr);
+        report->line_open = true;
+    }
 }
 
 void report_clear_line(struct report *report)
@@ -124,7 +138,10 @@ int report_error(struct report *report, const struct outcome *outcome, const cha
 int report_usage(struct report *report, const char *format, ...)
 {
     char text[1024];
-    struct outcome usage = {OUTCOME_USAGE, "usage", "see \"eyelet --help\" or \"man eyelet\""};
+    char hint[80];
+    struct outcome usage = {OUTCOME_USAGE, "usage", hint};
+    snprintf(hint, sizeof(hint), "see \"eyelet %s%s--help\" or \"man eyelet\"",
+             report->verb ? report->verb : "", report->verb ? " " : "");
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);

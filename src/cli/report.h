@@ -15,13 +15,18 @@ struct report {
     bool json;
     bool quiet;
     unsigned verbose;
-    FILE *events;   /* where JSON goes: stderr; stdout for verbs that answer; NULL: nowhere */
-    bool line_open; /* a progress bar stands on the last line of the terminal */
+    const char *verb; /* NULL: not known yet */
+    FILE *events;     /* where JSON goes: stderr; stdout for verbs that answer; NULL: nowhere */
+    bool is_live;     /* stderr is a terminal, and neither -q nor --json was given */
+    bool line_open;   /* a line that changes stands at the end of the terminal */
 };
 
 void report_init(struct report *report, const struct options *options);
 
-/* Before anything else goes to the terminal: the progress bar makes room. */
+/* With is_live: the line at the end of the terminal, in place of the one before. text must fit
+ * (page_columns of stderr, less one). */
+void report_line(struct report *report, const char *text);
+/* Before anything else goes to the terminal: that line makes room. */
 void report_clear_line(struct report *report);
 
 /* How it goes, with -v only; with --json as an event "log". */

@@ -10,6 +10,14 @@
 typedef int verb_run(const struct options *options, const struct settings *settings,
                      struct report *report);
 
+struct verb {
+    const char *name;
+    verb_run *run;
+    uint32_t takes;    /* of enum options_bit */
+    const char *usage; /* the name and what stands behind it */
+    const char *help;
+};
+
 verb_run verb_id;
 verb_run verb_listen;
 verb_run verb_connect;
