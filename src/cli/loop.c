@@ -103,11 +103,16 @@ static void on_signal(uv_signal_t *handle, int signal)
 {
     struct loop *loop = handle->data;
     struct outcome outcome = {(enum outcome_exit)(OUTCOME_SIGNAL + signal), "interrupted", ""};
-    loop->signal = signal;
-    if (loop->on_stop && loop->on_stop(loop->context, signal)) {
+    if (signal == SIGINT && loop->report->is_live && !loop->report->line_open) {
+        fputc('\n', stderr); /* after the terminal's ^C */
+    }
+    if (loop->on_stop && loop->on_stop(loop->context)) {
         return;
     }
-    report_error(loop->report, &outcome, "stopped by a signal");
+    report_error(loop->report, &outcome,
+                 signal == SIGINT    ? "interrupted"
+                 : signal == SIGTERM ? "stopped by SIGTERM"
+                                     : "stopped by SIGHUP: the terminal is gone");
     loop_end(loop, (int)outcome.exit_code);
 }
 
@@ -131,12 +136,20 @@ static void close_if_open(uv_handle_t *handle, void *context)
     }
 }
 
+/* By nohup(1), who means it. */
+static bool is_ignored(int signal)
+{
+    struct sigaction action;
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static bool start_handles(struct loop *loop)
 {
     struct uv_handle_s *handles[] = {
         (uv_handle_t *)&loop->poll,      (uv_handle_t *)&loop->timer,
         (uv_handle_t *)&loop->prepare,   (uv_handle_t *)&loop->interrupt,
-        (uv_handle_t *)&loop->terminate, (uv_handle_t *)&loop->deadline,
+        (uv_handle_t *)&loop->terminate, (uv_handle_t *)&loop->hang_up,
+        (uv_handle_t *)&loop->deadline,
     };
     if (uv_poll_init(&loop->uv, &loop->poll, eyelet_fd(loop->ep)) != 0) {
         return false;
@@ -146,6 +159,7 @@ static bool start_handles(struct loop *loop)
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_signal_init(&loop->uv, &loop->interrupt);
     uv_signal_init(&loop->uv, &loop->terminate);
+    uv_signal_init(&loop->uv, &loop->hang_up);
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++) {
         handles[i]->data = loop;
     }
@@ -153,7 +167,8 @@ static bool start_handles(struct loop *loop)
            uv_prepare_start(&loop->prepare, on_prepare) == 0 &&
            uv_timer_start(&loop->timer, on_timer, 0, 0) == 0 &&
            uv_signal_start(&loop->interrupt, on_signal, SIGINT) == 0 &&
-           uv_signal_start(&loop->terminate, on_signal, SIGTERM) == 0;
+           uv_signal_start(&loop->terminate, on_signal, SIGTERM) == 0 &&
+           (is_ignored(SIGHUP) || uv_signal_start(&loop->hang_up, on_signal, SIGHUP) == 0);
 }
 
 int loop_open(struct loop *loop, const struct options *options, const struct settings *settings,

@@ -13,8 +13,8 @@
 typedef void loop_event(void *context, const eyelet_event *event);
 /* Before every wait: the place to free what callbacks have finished with. */
 typedef void loop_tick(void *context);
-/* SIGINT or SIGTERM; true: it has been taken care of. */
-typedef bool loop_stop(void *context, int signal);
+/* SIGINT, SIGTERM or SIGHUP; true: it has been taken care of. */
+typedef bool loop_stop(void *context);
 
 struct loop {
     uv_loop_t uv;
@@ -27,7 +27,6 @@ struct loop {
     loop_stop *on_stop; /* NULL: a signal ends it with 128 + its number */
     void *context;
     int exit_code;
-    int signal; /* that ended it; 0: none */
     bool ended;
     bool was_registered;
     bool lost; /* the session with the mediator, and not told that it is there again */
@@ -38,6 +37,7 @@ struct loop {
     uv_prepare_t prepare;
     uv_signal_t interrupt;
     uv_signal_t terminate;
+    uv_signal_t hang_up;
     uv_timer_t deadline;
     const char *late; /* what the deadline is about */
 };

@@ -2,9 +2,9 @@
 #include "cli/measure.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/network.h"
+#include "cli/page.h"
 
 #define LOOK_EVERY_MS      50
 #define UDP_PATIENCE_US    1000000 /* after REGISTERED, which has waited for UDP, too */
@@ -23,16 +23,6 @@ static bool is_complete(const struct measure *measure, const eyelet_nat *nat, ui
     return nat->settled && (!asks || waited_us >= ROUTER_PATIENCE_US);
 }
 
-static void show(struct measure *measure, uint64_t now_us)
-{
-    if (measure->shown) {
-        fprintf(stderr, "\rmeasuring this network: %.1f s\033[K",
-                (double)(now_us - measure->began_us) / 1e6);
-        fflush(stderr);
-        measure->loop->report->line_open = true;
-    }
-}
-
 static void on_timer(uv_timer_t *timer)
 {
     struct measure *measure = timer->data;
@@ -47,7 +37,7 @@ static void on_timer(uv_timer_t *timer)
         report_clear_line(measure->loop->report);
         measure->done(measure->context);
     } else {
-        show(measure, now_us);
+        measure_show(measure->loop, "measuring this network", now_us - measure->began_us);
     }
 }
 
@@ -58,7 +48,6 @@ void measure_start(struct measure *measure, struct loop *loop, uint32_t limit_s,
         .loop = loop,
         .began_us = loop_now_us(),
         .limit_us = (uint64_t)(limit_s > 0 ? limit_s : MEASURE_LIMIT_S) * 1000000,
-        .shown = !loop->report->quiet && !loop->report->json && isatty(STDERR_FILENO),
         .done = done,
         .context = context,
     };
@@ -66,6 +55,15 @@ void measure_start(struct measure *measure, struct loop *loop, uint32_t limit_s,
     measure->timer.data = measure;
     uv_update_time(&loop->uv);
     uv_timer_start(&measure->timer, on_timer, LOOK_EVERY_MS, LOOK_EVERY_MS);
+}
+
+void measure_show(struct loop *loop, const char *what, uint64_t elapsed_us)
+{
+    char text[80];
+    if (loop->report->is_live) {
+        int cells = snprintf(text, sizeof(text), "%s: %.1f s", what, (double)elapsed_us / 1e6);
+        report_line(loop->report, cells < (int)page_columns(stderr) ? text : "");
+    }
 }
 
 bool measure_result(const struct loop *loop, eyelet_nat *nat)

@@ -15,7 +15,6 @@ struct measure {
     uint64_t began_us;
     uint64_t registered_us; /* 0: not yet */
     uint64_t limit_us;
-    bool shown;
     measure_done *done;
     void *context;
 };
@@ -23,6 +22,8 @@ struct measure {
 /* Calls done once: when everything is measured that takes seconds, or after limit_s. */
 void measure_start(struct measure *measure, struct loop *loop, uint32_t limit_s, measure_done *done,
                    void *context);
+/* On a terminal: what is going on, and for how long. */
+void measure_show(struct loop *loop, const char *what, uint64_t elapsed_us);
 /* What is known by now; false: not even the mediator has answered. */
 bool measure_result(const struct loop *loop, eyelet_nat *nat);
 

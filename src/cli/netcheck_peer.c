@@ -166,16 +166,6 @@ static void print(const struct probe *probe)
     (void)fflush(stdout);
 }
 
-static void show(struct probe *probe, uint64_t now_us)
-{
-    if (probe->measure.shown) {
-        fprintf(stderr, "\rwatching which path it takes: %.1f s\033[K",
-                (double)(now_us - probe->connected_us) / 1e6);
-        fflush(stderr);
-        probe->loop.report->line_open = true;
-    }
-}
-
 /* Whether the path is as good as it will get. */
 static bool is_decided(struct probe *probe, uint64_t now_us)
 {
@@ -202,7 +192,7 @@ static void on_timer(uv_timer_t *timer)
         return;
     }
     if (probe->phase == WATCHING) {
-        show(probe, now_us);
+        measure_show(&probe->loop, "watching which path it takes", now_us - probe->connected_us);
         if (is_decided(probe, now_us)) {
             probe->phase = ECHOING;
         }

@@ -8,7 +8,7 @@
 
 #define PAGE_LABEL_CELLS 18
 
-/* columns 0: of the terminal that stream is, else 80. */
+/* Of the terminal that stream is; 80 if it is none, or does not say. */
 unsigned page_columns(FILE *stream);
 /* label "": the text stands below the one before. The text is cut only between words. */
 void page_row(FILE *stream, unsigned columns, const char *label, const char *text);

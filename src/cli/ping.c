@@ -213,15 +213,11 @@ static void on_tick(void *context)
 }
 
 /* As with ping(8), that is how it usually ends. */
-static bool on_stop(void *context, int signal)
+static bool on_stop(void *context)
 {
     struct ping *ping = context;
-    (void)signal;
     if (!ping->session->connected || ping->loop.ended) {
         return false;
-    }
-    if (speaks(ping)) {
-        printf("\n"); /* after the terminal's ^C */
     }
     end(ping);
     return true;

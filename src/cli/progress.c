@@ -2,23 +2,14 @@
 #include "cli/progress.h"
 
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+
+#include "cli/page.h"
 
 #define INTERVAL_US   100000
 #define SMOOTHING     0.2
 #define MIN_NAME      8
 #define MAX_BAR       30
 #define NUMBERS_CHARS 38 /* " 100%  123.4 MB  123.4 MB/s  00:00:00" */
-
-static unsigned terminal_columns(void)
-{
-    struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
-        return 80;
-    }
-    return size.ws_col;
-}
 
 /* Cells that UTF-8 text takes, near enough: wide scripts two, everything else one. */
 static size_t cells(const char *text, size_t bytes)
@@ -57,15 +48,14 @@ static void format_time(char *out, size_t capacity, double seconds)
 
 void progress_init(struct progress *progress, struct report *report)
 {
-    *progress = (struct progress){
-        .report = report, .shown = !report->quiet && !report->json && isatty(STDERR_FILENO)};
+    *progress = (struct progress){.report = report};
 }
 
 void progress_update(struct progress *progress, uint64_t now_us, const char *name, uint64_t bytes,
                      uint64_t total_bytes)
 {
     char line[512];
-    if (!progress->shown || now_us - progress->last_us < INTERVAL_US) {
+    if (!progress->report->is_live || now_us - progress->last_us < INTERVAL_US) {
         return;
     }
     if (progress->began_us == 0) {
@@ -78,10 +68,9 @@ void progress_update(struct progress *progress, uint64_t now_us, const char *nam
     }
     progress->last_us = now_us;
     progress->last_bytes = bytes;
-    progress_line(line, sizeof(line), terminal_columns(), name, bytes, total_bytes, progress->rate);
-    fprintf(stderr, "\r%s\033[K", line);
-    fflush(stderr);
-    progress->report->line_open = true;
+    progress_line(line, sizeof(line), page_columns(stderr), name, bytes, total_bytes,
+                  progress->rate);
+    report_line(progress->report, line);
 }
 
 void progress_line(char *out, size_t capacity, unsigned columns, const char *name, uint64_t bytes,
@@ -111,8 +100,11 @@ void progress_line(char *out, size_t capacity, unsigned columns, const char *nam
     snprintf(out, capacity, "%s%s %3d%%  %s  %s/s  %s", fit(name, name_room), bar,
              (int)(part * 100), progress_size(bytes, size),
              progress_size((uint64_t)(rate > 0 ? rate : 0), speed), left);
-    if (columns > 0 && cells(out, strlen(out)) >= columns) {
-        snprintf(out, capacity, "%3d%%", (int)(part * 100));
+    if (cells(out, strlen(out)) >= columns) {
+        snprintf(out, capacity, "%d%%", (int)(part * 100));
+    }
+    if (strlen(out) >= columns) {
+        out[0] = '\0';
     }
 }
 

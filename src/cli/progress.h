@@ -7,7 +7,6 @@
 
 struct progress {
     struct report *report;
-    bool shown; /* stderr is a terminal, and neither -q nor --json was given */
     uint64_t began_us;
     uint64_t last_us;
     uint64_t last_bytes;

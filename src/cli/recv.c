@@ -209,9 +209,21 @@ static void on_tick(void *context)
     if (in->session) {
         session_tell(in->session);
     }
-    if (in->progress.shown && !in->over && in->stream >= 0) {
+    if (in->loop.report->is_live && !in->over && in->stream >= 0) {
         struct receiver_progress p = receiver_progress(in->receiver);
         progress_update(&in->progress, loop_now_us(), p.name, p.bytes, p.total_bytes);
+    }
+}
+
+/* After a signal, or when the connection was lost. */
+static void say_what_is_left(struct inbound *in)
+{
+    struct receiver_progress p = receiver_progress(in->receiver);
+    if (*p.name) {
+        report_note(in->loop.report, "%s is incomplete: what has come of it is removed", p.name);
+    }
+    if (p.succeeded > 0) {
+        report_note(in->loop.report, "%u had arrived before, and stay", p.succeeded);
     }
 }
 
@@ -249,6 +261,9 @@ static int listen_and_receive(struct inbound *in, const struct options *options,
         loop_set_deadline(&in->loop, "nobody has sent anything");
     }
     exit_code = loop_run(&in->loop, on_event, on_tick, in);
+    if (!in->over) {
+        say_what_is_left(in);
+    }
     session_free(in->session);
     loop_close(&in->loop);
     return exit_code;

@@ -165,7 +165,7 @@ static void on_tick(void *context)
 {
     struct outbound *out = context;
     session_tell(out->session);
-    if (out->progress.shown && !out->over && out->stream >= 0) {
+    if (out->loop.report->is_live && !out->over && out->stream >= 0) {
         struct sender_progress p = sender_progress(out->sender);
         uint64_t waiting = eyelet_stream_unacked(out->session->conn, out->stream);
         progress_update(&out->progress, loop_now_us(), p.name,
@@ -209,6 +209,10 @@ static int dial_and_send(struct outbound *out, const struct options *options,
     exit_code = session_dial(&out->loop, &id, SESSION_LINK, &out->session);
     if (exit_code == 0) {
         exit_code = loop_run(&out->loop, on_event, on_tick, out);
+        if (!out->over && out->stream >= 0) {
+            report_note(report, "%u of %zu had arrived before",
+                        sender_progress(out->sender).succeeded, out->tree.count);
+        }
     }
     session_free(out->session);
     loop_close(&out->loop);

@@ -60,14 +60,24 @@ static void options_stand_before_and_after_the_verb(void **state)
 static void wrong_options_are_explained(void **state)
 {
     static const char *const bad[] = {
-        "eyelet --nonsense id",        "eyelet id --nonsense",
-        "eyelet listen --allow",       "eyelet --timeout 0 id",
-        "eyelet --timeout -1 id",      "eyelet --timeout 1s id",
-        "eyelet --timeout 9999999 id", "eyelet -x",
-        "eyelet ping -c x y",          "eyelet ping -c -1 y",
-        "eyelet ping -i 0 y",          "eyelet ping -i nan y",
-        "eyelet ping -i 1x y",         "eyelet --patience 0 id",
-        "eyelet ping -i 9999 y",       "eyelet connect --relay-only x --direct-only",
+        "eyelet --nonsense id",
+        "eyelet id --nonsense",
+        "eyelet listen --allow",
+        "eyelet --timeout 0 id",
+        "eyelet --timeout -1 id",
+        "eyelet --timeout 1s id",
+        "eyelet --timeout 9999999 id",
+        "eyelet -x",
+        "eyelet ping -c x y",
+        "eyelet ping -c -1 y",
+        "eyelet ping -i 0 y",
+        "eyelet ping -i nan y",
+        "eyelet ping -i 1x y",
+        "eyelet --patience 0 id",
+        "eyelet ping -i 9999 y",
+        "eyelet connect --relay-only x --direct-only",
+        "eyelet --key= id",
+        "eyelet --json=1 id",
     };
     struct options o;
     (void)state;
@@ -76,6 +86,9 @@ static void wrong_options_are_explained(void **state)
         assert_true(strlen(o.why) > 0);
         options_free(&o);
     }
+    assert_false(parse(&o, "eyelet id -qxv --json"));
+    assert_string_equal(o.why, "-x is not an option");
+    assert_true(o.json);
 }
 
 static void paths_can_be_chosen(void **state)
@@ -235,8 +248,8 @@ static void the_progress_line_fits(void **state)
     for (unsigned columns = 1; columns < 200; columns++) {
         progress_line(line, sizeof(line), columns, "folder/a long name of a file", 1u << 30,
                       3u << 30, 123456789.0);
-        assert_true(strlen(line) < columns || strlen(line) <= 4);
-        assert_non_null(strstr(line, "33%"));
+        assert_true(strlen(line) < columns);
+        assert_true(columns <= 3 || strstr(line, "33%") != NULL);
     }
     progress_line(line, sizeof(line), 80, "name", 0, 0, 0);
     assert_non_null(strstr(line, "100%"));
