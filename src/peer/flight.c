@@ -20,8 +20,7 @@ static bool has_gone_by(const struct flight *f, const struct punch_pair *pair)
 /* To a port that may be the one by which the peer hears. */
 static bool is_guess(const struct eyelet_conn *conn, const struct punch_pair *route)
 {
-    return conn->usable_us == 0 && route->socket != PUNCH_RELAY &&
-           (route->socket == PUNCH_FRESH_SOCKET || route->socket >= PUNCH_SEARCH_SOCKET);
+    return conn->usable_us == 0 && punch_is_guess(conn->punch, route);
 }
 
 static enum flight_state after_sending(const struct eyelet_conn *conn,
@@ -104,16 +103,19 @@ static void repeat_by_pairs(struct eyelet_conn *conn, uint64_t now_us)
     }
 }
 
-static void repeat_by_hole(struct eyelet_conn *conn, uint64_t now_us)
+static void repeat_by_guesses(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct flight *f = &conn->flight;
-    struct punch_pair hole;
+    struct punch_pair routes[PUNCH_MAX_ROUTES];
     if (conn->usable_us != 0) {
         return; /* where the peer is heard needs no guess */
     }
-    for (size_t n = 0; n < f->count && punch_hole(conn->punch, now_us, &hole); n++) {
-        send_kept(conn, &f->datagrams[n], &hole);
-        f->state = FLIGHT_GUESSED;
+    for (size_t n = 0; n < f->count; n++) {
+        size_t count = punch_guesses(conn->punch, now_us, routes);
+        for (size_t i = 0; i < count; i++) {
+            send_kept(conn, &f->datagrams[n], &routes[i]);
+            f->state = FLIGHT_GUESSED;
+        }
     }
 }
 
@@ -127,7 +129,7 @@ void flight_repeat(struct eyelet_conn *conn, uint64_t now_us)
         repeat_by_pairs(conn, now_us);
         break;
     case FLIGHT_OUT:
-        repeat_by_hole(conn, now_us);
+        repeat_by_guesses(conn, now_us);
         break;
     case FLIGHT_NONE:
     case FLIGHT_GUESSED:

@@ -23,7 +23,7 @@ enum flight_state {
     FLIGHT_NONE,    /* nothing was sent, or the link is established */
     FLIGHT_DUE,     /* it has to go by the pairs that may be tried */
     FLIGHT_OUT,     /* it has gone by those whose ports are known */
-    FLIGHT_GUESSED, /* and by one whose port the peer has only predicted */
+    FLIGHT_GUESSED, /* and by some whose ports were only predicted */
 };
 
 struct flight_datagram {

@@ -92,8 +92,8 @@ struct answer {
 
 struct forecast {
     bool wanted, surveying, opened, decided;
-    bool planned; /* caller: the callee's plan has come */
-    struct plan_part plan;
+    bool planned;          /* caller: the callee's plan has come */
+    struct plan_part plan; /* our part of it */
     enum punch_technique technique;
     uint64_t plan_due_us;
     struct survey survey;

@@ -164,6 +164,8 @@ static void decide(struct punch *p)
         mine.age_us = p->now_us - f->asked_us;
         theirs.age_us = f->their_age_us + (p->now_us - f->theirs_us) +
                         (p->note_rtt_us != 0 ? p->note_rtt_us : AGE_US);
+    } else if (plan_varies(&p->their_profile)) {
+        theirs.age_us = f->their_age_us; /* the hole was there when the samples were sent */
     }
     r = remote_public(p, STUN_IPV4);
     if (r != NULL)
@@ -175,6 +177,7 @@ static void decide(struct punch *p)
         return;
     f->decided = true;
     f->decided_us = p->now_us;
+    f->plan = plan.mine;
     announce(p, &plan.theirs, technique_of(plan.kind));
     /* The caller begins when the note has reached it. */
     at_us = p->now_us + plan.mine.start_after_us;

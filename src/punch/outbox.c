@@ -141,13 +141,11 @@ static void schedule_retry(struct punch *p, struct pair *pair)
     pair->next_us = next;
 }
 
-/* Our own port is not to be guessed, so nothing of ours gets in before a search has found the way;
- * but it could poison the very port that the search will try. */
+/* Our own port is another one than the peer was told, so nothing of ours gets in before prediction
+ * or a search has found the way; but it could poison the very port that these will try. */
 bool outbox_futile(const struct punch *p)
 {
-    enum plan_need need = plan_need(&p->profile);
-
-    return (need == PLAN_NEED_LUCK || need == PLAN_NEED_BLOCK) && p->state == PUNCHING &&
+    return plan_varies(&p->profile) && p->state == PUNCHING &&
            p->their_profile.filtering == NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT &&
            !plan_harmless(&p->their_profile);
 }
@@ -156,10 +154,11 @@ static bool is_opener(const struct punch *p, const struct pair *pair)
 {
     if (pair->heard || pair->kind == PUNCH_PORT_MAPPED) /* an open port takes no harm */
         return false;
+    if (pair_planned(pair))
+        return pair->opens && p->now_us < pair->loud_us &&
+               (p->now_us < p->start_us + ALONE_US || outbox_futile(p));
     if (outbox_futile(p) && pair_crosses_nat(pair))
         return true;
-    if (pair_planned(pair))
-        return pair->opens && p->now_us < p->start_us + ALONE_US && p->now_us < pair->loud_us;
     return p->caller && !p->loud;
 }
 

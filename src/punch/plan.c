@@ -128,6 +128,7 @@ struct plan_span plan_span(const struct plan_side *side, int32_t step)
     }
     span.first = 1 + (unsigned)least;
     span.last = 1 + (unsigned)most;
+    span.likeliest = 1 + (unsigned)(mean / 1000 < most ? mean / 1000 : most);
     return span;
 }
 
@@ -189,6 +190,21 @@ static enum plan_need need_of(const struct plan_side *side)
     return block_of(side, &first, &ports) ? PLAN_NEED_BLOCK : PLAN_NEED_LUCK;
 }
 
+/* The middle one of ports in their order, then one before it, one behind it, and so on. */
+static void likeliest_first(uint16_t *ports, size_t count, size_t middle)
+{
+    uint16_t ordered[NAT_MAX_PREDICTED];
+    size_t before = middle < count ? middle : count, after = before, written = 0;
+
+    while (written < count) {
+        if (after < count)
+            ordered[written++] = ports[after++];
+        if (before > 0)
+            ordered[written++] = ports[--before];
+    }
+    memcpy(ports, ordered, count * sizeof(ports[0]));
+}
+
 static bool predict(const struct plan_side *side, struct plan_part *who_sends_there)
 {
     int32_t step = step_of(side);
@@ -203,6 +219,8 @@ static bool predict(const struct plan_side *side, struct plan_part *who_sends_th
     who_sends_there->target.port = 0;
     who_sends_there->port_count =
         nat_predict_ports(&side->samples, step, span.first - 1, who_sends_there->ports, window);
+    likeliest_first(who_sends_there->ports, who_sends_there->port_count,
+                    span.likeliest - span.first);
     return who_sends_there->port_count > 0;
 }
 

@@ -68,8 +68,8 @@ struct plan_side {
 struct plan_part {
     bool fresh_socket; /* from the socket that the samples were taken from; else the data socket */
     bool opens_first;  /* at low TTL: the hole must be there before the other side's packets come */
-    struct stun_addr target; /* address part */
-    uint16_t ports[NAT_MAX_PREDICTED];
+    struct stun_addr target;           /* address part */
+    uint16_t ports[NAT_MAX_PREDICTED]; /* likeliest first */
     size_t port_count;
     uint16_t sockets;     /* that each send once to target:ports[0] */
     uint16_t probes;      /* from the data socket to ports of the target, */
@@ -92,7 +92,7 @@ size_t plan_window(const struct nat_samples *samples, int32_t step);
 /* Foreign allocations at a rate, some time after the newest sample: the place of our own mapping
  * is first..last steps behind it (1: the very next), mean -+ 3 sigma, at most 64 of them. */
 struct plan_span {
-    unsigned first, last;
+    unsigned first, last, likeliest;
 };
 struct plan_span plan_span(const struct plan_side *side, int32_t step);
 

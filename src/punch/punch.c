@@ -99,18 +99,22 @@ static void restart(struct punch *p)
     }
 }
 
-/* A NAT that gives each destination another port has nothing to lose by speaking first: the port
- * that a poisoned NAT on the other side would remember is used for nothing else. */
-static bool nothing_to_poison(const struct punch *p)
+/* Where no port of ours can be predicted, a NAT that lets in any port of an address it has sent to
+ * is met by speaking first alone. Where one can be, that is not needed, and not harmless: a
+ * poisoned NAT sends all that its host says to new addresses from another port, also to the ports
+ * that were predicted. */
+bool engine_may_shout(const struct punch *p)
 {
     enum plan_need mine = plan_need(&p->profile);
 
-    return mine == PLAN_NEED_SAMPLES || mine == PLAN_NEED_LUCK || mine == PLAN_NEED_BLOCK;
+    return plan_harmless(&p->their_profile) || mine == PLAN_NEED_LUCK || mine == PLAN_NEED_BLOCK ||
+           (mine == PLAN_NEED_SAMPLES && plan_lenient(&p->their_profile));
 }
 
-bool engine_may_shout(const struct punch *p)
+/* That the peer has sent to one public port of ours says that it sends to all of them. */
+static bool says_all(const struct punch *p)
 {
-    return nothing_to_poison(p) || plan_harmless(&p->their_profile);
+    return !plan_varies(&p->profile);
 }
 
 static void speak_up(struct punch *p)
@@ -213,7 +217,7 @@ void engine_hear(struct punch *p, uint16_t index)
 
     pair->heard = true;
     p->heard_any = true;
-    p->loud = true;
+    p->loud = p->loud || says_all(p);
     hope(p, pair, first);
     if (p->budget != NULL && remote_ip_attested(p, &pair->remote))
         punch_budget_answered(p->budget, &pair->remote);
@@ -289,7 +293,7 @@ struct punch *punch_init(void *memory, const struct punch_config *config, uint64
     p->first_sent_us = NEVER;
     p->nominate_due_us = NEVER;
     again_init(p, config->recover_us);
-    p->loud = nothing_to_poison(p);
+    p->loud = engine_may_shout(p);
     if (config->remote_ufrag != NULL && config->remote_password != NULL &&
         !punch_set_remote_credentials(p, now_us, config->remote_ufrag, config->remote_password))
         return NULL;
@@ -359,7 +363,7 @@ void punch_set_remote_profile(struct punch *p, uint64_t now_us, const struct nat
 {
     engine_advance(p, now_us);
     p->their_profile = *theirs;
-    if (p->caller && plan_harmless(theirs))
+    if (p->caller && engine_may_shout(p))
         speak_up(p);
     forecast_advance(p);
 }
@@ -433,7 +437,7 @@ void punch_note_input(struct punch *p, uint64_t now_us, const struct punch_note 
         if (p->state != PUNCHING || p->heard_any || p->restarts == MAX_RESTARTS)
             break;
         p->restarts++;
-        p->loud = true;
+        p->loud = p->loud || says_all(p);
         restart(p);
         break;
     case PUNCH_NOTE_AGAIN:

@@ -180,15 +180,19 @@ void punch_handle_timeout(struct punch *p, uint64_t now_us);
 /* Where a link packet goes now: one proven pair, and also the relay if that pair is in doubt.
  * Before that, and after the path was lost, up to three usable pairs or, for the callee only once
  * start_at has come, pairs of its first burst (never unattested addresses that nobody has been
- * heard from) or, if both sides' ports are predicted, sockets of its search once they have sent
- * their checks at full TTL, or the fresh socket if only its own are, likewise; and the relay if it
+ * heard from), the likeliest ones of predicted ports before others (punch_guesses); and the relay
+ * if it
  * is up; in FAILED the relay alone. The relay is the last one: its socket is PUNCH_RELAY, its
  * remote all zero. 0: nowhere yet. Counts against the budget of unproven pairs. */
 size_t punch_routes(struct punch *p, uint64_t now_us,
                     struct punch_pair routes[static PUNCH_MAX_ROUTES]);
-/* True: the port that was told to the peer sends at full TTL by now, and what the link said before
- * may go there too. Counts like punch_routes. */
-bool punch_hole(struct punch *p, uint64_t now_us, struct punch_pair *route);
+/* Nothing is heard yet, but a plan has come: where what the link said before the plan may go too,
+ * which is three of the ports that were predicted, or the hole that the peer was told of once it
+ * sends at full TTL. Counts like punch_routes; 0: nowhere yet. */
+size_t punch_guesses(struct punch *p, uint64_t now_us,
+                     struct punch_pair routes[static PUNCH_MAX_ROUTES]);
+/* True for a route that chance decides about: what went there may have to go again. */
+bool punch_is_guess(const struct punch *p, const struct punch_pair *route);
 /* True if punch_routes would name a pair now; counts nothing. */
 bool punch_has_route(struct punch *p, uint64_t now_us);
 /* True if it would name the relay and nothing else: then whole batches may go. */

@@ -95,29 +95,61 @@ static struct pair *speaking_hole(struct punch *p)
     return NULL;
 }
 
-static bool goes_by_hole(struct punch *p, struct punch_pair *route)
+static void add_copy(struct punch *p, struct pair *pair, struct punch_pair *route)
 {
-    struct pair *pair = speaking_hole(p);
-
-    if (pair == NULL || !goes_unheard(p, &pair->remote))
-        return false;
     pair->link_copies++;
     outbox_count_unproven(p, pair);
     route->socket = pair->socket;
     route->remote = pair->remote;
-    return true;
+}
+
+/* The likeliest ports of the plan, where the peer's hole has been opened before its samples came.
+ */
+static struct pair *likely_port(struct punch *p, size_t i)
+{
+    const struct plan_part *plan = &p->forecast.plan;
+    struct stun_addr to = plan->target;
+    uint16_t index;
+
+    if (!may_go_unheard(p) || !p->forecast.decided || plan->opens_first || i >= plan->port_count)
+        return NULL;
+    to.port = plan->ports[i];
+    index = pair_find(p, PUNCH_DATA_SOCKET, &to);
+    if (index == NO_PAIR || p->pairs[index].kind != PUNCH_PREDICTED || p->pairs[index].heard ||
+        p->pairs[index].link_copies >= UNPROVEN_LINK_COPIES)
+        return NULL;
+    return &p->pairs[index];
+}
+
+static size_t by_likely_ports(struct punch *p, struct punch_pair *routes)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < PAIRS; i++) {
+        struct pair *pair = likely_port(p, i);
+
+        if (pair != NULL && goes_unheard(p, &pair->remote))
+            add_copy(p, pair, &routes[count++]);
+    }
+    return count;
 }
 
 /* Behind the checks of predicted ports: which of them has met the peer's hole is not known yet. */
-static size_t crossed(struct punch *p, struct punch_pair *routes)
+static size_t guesses(struct punch *p, struct punch_pair *routes)
 {
     size_t likely = search_routes(p, routes, PAIRS), count = 0;
+    struct pair *hole = speaking_hole(p);
 
     while (count < likely && goes_unheard(p, &routes[count].remote))
         count++;
-    if (likely == 0 && goes_by_hole(p, &routes[0]))
-        count = 1;
-    return count;
+    if (likely > 0)
+        return count;
+    if (hole == NULL)
+        return by_likely_ports(p, routes);
+    if (!goes_unheard(p, &hole->remote))
+        return 0;
+    add_copy(p, hole, &routes[0]);
+    return 1;
 }
 
 /* Copies to pairs that are not proven. */
@@ -129,7 +161,7 @@ static size_t unproven(struct punch *p, struct punch_pair *routes)
     if (!heard && !may_go_unheard(p))
         return 0;
     if (!heard)
-        count = crossed(p, routes);
+        count = guesses(p, routes);
     while (count < PAIRS) {
         struct pair *pair = likeliest(p, heard, routes, count);
 
@@ -137,10 +169,7 @@ static size_t unproven(struct punch *p, struct punch_pair *routes)
             break;
         if (!heard && !goes_unheard(p, &pair->remote))
             break;
-        pair->link_copies++;
-        outbox_count_unproven(p, pair);
-        routes[count].socket = pair->socket;
-        routes[count++].remote = pair->remote;
+        add_copy(p, pair, &routes[count++]);
     }
     return count;
 }
@@ -168,18 +197,40 @@ size_t punch_routes(struct punch *p, uint64_t now_us,
     return count;
 }
 
-static bool has_unheard(struct punch *p)
+static bool has_guesses(struct punch *p)
 {
     struct punch_pair any;
 
-    return may_go_unheard(p) && (search_routes(p, &any, 1) > 0 || speaking_hole(p) != NULL ||
-                                 likeliest(p, false, NULL, 0) != NULL);
+    if (search_routes(p, &any, 1) > 0 || speaking_hole(p) != NULL)
+        return true;
+    for (size_t i = 0; i < PAIRS; i++) {
+        if (likely_port(p, i) != NULL)
+            return true;
+    }
+    return false;
 }
 
-bool punch_hole(struct punch *p, uint64_t now_us, struct punch_pair *route)
+static bool has_unheard(struct punch *p)
+{
+    return may_go_unheard(p) && (has_guesses(p) || likeliest(p, false, NULL, 0) != NULL);
+}
+
+size_t punch_guesses(struct punch *p, uint64_t now_us,
+                     struct punch_pair routes[static PUNCH_MAX_ROUTES])
 {
     engine_advance(p, now_us);
-    return likeliest(p, true, NULL, 0) == NULL && goes_by_hole(p, route);
+    return may_go_unheard(p) && likeliest(p, true, NULL, 0) == NULL ? guesses(p, routes) : 0;
+}
+
+bool punch_is_guess(const struct punch *p, const struct punch_pair *route)
+{
+    uint16_t i = pair_find(p, route->socket, &route->remote);
+
+    if (i != NO_PAIR && p->pairs[i].heard)
+        return false;
+    return route->socket == PUNCH_FRESH_SOCKET ||
+           (route->socket >= PUNCH_SEARCH_SOCKET && route->socket < PUNCH_MAX_SOCKETS) ||
+           (i != NO_PAIR && p->pairs[i].kind == PUNCH_PREDICTED);
 }
 
 bool punch_has_route(struct punch *p, uint64_t now_us)

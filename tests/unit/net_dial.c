@@ -30,6 +30,16 @@ static void make_nat(struct net *n, int i, enum net_nat_kind kind, uint64_t seed
     n->nat[i].poisons = kind == NET_NAT_LINUX;
 }
 
+static void forget_dial(struct net_host *host)
+{
+    size_t at = offsetof(struct net_host, usable_us);
+
+    memset((uint8_t *)host + at, 0, sizeof(*host) - at);
+    host->usable_us = host->proven_us = host->path_us = host->failed_us = host->lost_us =
+        host->doubt_us = host->talk_us = host->keepalive_us = host->link_us = host->first_plain_us =
+            UINT64_MAX;
+}
+
 void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee, uint64_t seed)
 {
     enum net_nat_kind kinds[2] = {caller, callee};
@@ -55,9 +65,25 @@ void net_init(struct net *n, enum net_nat_kind caller, enum net_nat_kind callee,
                              : stun_addr_v4(192, 168, (uint8_t)(i + 1), 5, (uint16_t)(41000 + i));
         host->has_socket[0] = true;
         host->socket_at[host->local[0].port] = 1;
-        host->usable_us = host->proven_us = host->path_us = host->failed_us = host->lost_us =
-            host->doubt_us = host->talk_us = host->keepalive_us = host->link_us =
-                host->first_plain_us = UINT64_MAX;
+        forget_dial(host);
+    }
+}
+
+void net_hang_up(struct net *n)
+{
+    memset(n->packet, 0, sizeof(n->packet));
+    memset(n->note, 0, sizeof(n->note));
+    n->packets = 0;
+    for (int h = 0; h < 2; h++) {
+        struct net_host *host = &n->host[h];
+
+        host->engine = NULL;
+        for (unsigned socket = 1; socket < PUNCH_MAX_SOCKETS; socket++) {
+            if (host->has_socket[socket])
+                host->socket_at[host->local[socket].port] = 0;
+            host->has_socket[socket] = false;
+        }
+        forget_dial(host);
     }
 }
 

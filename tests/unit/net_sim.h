@@ -143,6 +143,9 @@ struct net_times {
     uint64_t relayed_us; /* s, one way through the mediator; set by net_dial_timed */
 };
 void net_dial_timed(struct net *n, struct net_times *t);
+/* Both are done with the dial: what is under way is lost, all sockets but the first are closed.
+ * NATs and budgets remember; there may be another dial. */
+void net_hang_up(struct net *n);
 /* Runs until the time, or until nothing is left to do. */
 void net_run(struct net *n, uint64_t until_us);
 bool net_run_connected(struct net *n, uint64_t until_us); /* stops when both are connected */

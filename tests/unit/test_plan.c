@@ -91,6 +91,21 @@ static void the_varying_side_opens_and_the_other_seeks(void **state)
     assert_true(stun_addr_same_ip(&plan.mine.target, &theirs.samples.public_addr));
 }
 
+/* 20 a second for 100 ms: two are expected between the newest sample and the hole. */
+static void the_port_that_is_expected_comes_first(void **state)
+{
+    struct plan_side mine = side(CONE, 1, 0, 1), theirs = side(STEP, 2, 4, 1);
+    const uint16_t expected[] = {50006, 50005, 50007, 50004, 50008, 50009, 50010, 50011};
+    struct plan plan;
+
+    (void)state;
+    theirs.profile.foreign_per_1000_s = 20000;
+    theirs.age_us = 100000;
+    plan_make(&mine, &theirs, &plan);
+    assert_true(plan.mine.port_count >= 8);
+    assert_memory_equal(plan.mine.ports, expected, sizeof(expected));
+}
+
 static void a_fresh_socket_of_a_constant_nat_is_aimed_at(void **state)
 {
     struct plan_side mine = side(CONE, 1, 0, 1), theirs = side(CONE, 2, 1, 1);
@@ -320,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pair_of_nats_has_its_plan),
         cmocka_unit_test(the_varying_side_opens_and_the_other_seeks),
+        cmocka_unit_test(the_port_that_is_expected_comes_first),
         cmocka_unit_test(a_fresh_socket_of_a_constant_nat_is_aimed_at),
         cmocka_unit_test(two_fresh_sockets_are_aimed_at_each_other),
         cmocka_unit_test(a_block_is_searched_with_little),

@@ -40,8 +40,9 @@ static void two_random_nats_do_not_matter(void **state)
             for (int h = 0; h < 2; h++) {
                 assert_int_equal(net.host[h].path.pair.socket, PUNCH_IPV6_SOCKET);
                 assert_int_equal(net.host[h].path.technique, PUNCH_TECHNIQUE_PUBLIC);
-                assert_true(net.host[h].searched <= 8); /* one window of predicted ports */
-                assert_int_equal(net.host[h].most_sockets, 0);
+                /* One window of predicted ports, or the sockets that cross. */
+                assert_true(net.host[h].searched <= 8);
+                assert_true(net.host[h].most_sockets <= 3);
             }
             assert_in_range(net.host[0].usable_us, 50 * MS, 56 * MS);
             assert_true(net.host[0].path_us <= 110 * MS);
