@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <fcntl.h>
 #include <getopt.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mediator/config.h"
 #include "mediator/server.h"
@@ -113,9 +115,21 @@ static int main_parse(int argc, char **argv, struct config *config)
     return 0;
 }
 
+/* Closed ones would be given to sockets, and what is logged would go to a peer. */
+static bool main_hold_standard_fds(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
+
+    if (!main_hold_standard_fds())
+        return EXIT_FAILURE;
 
     config_init(&config);
     int status = main_parse(argc, argv, &config);

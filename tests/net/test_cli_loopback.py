@@ -556,6 +556,20 @@ def test_mediator_down(programs):
         net.expect_error(net.run("a", "listen", "--allow", "any"), 3, "mediator-unreachable")
 
 
+def test_mediator_without_standard_descriptors(programs):
+    """What was closed is not taken for a place to write to."""
+    with Loopback(programs.build) as net:
+        net.port = random.randrange(20000, 32000)
+        command = f"exec {net.eyeletd} --state {net.path('state')} --address 127.0.0.1 --port {net.port} --bounce-port 0 <&- >&- 2>&-"
+        mediator = net.start(["sh", "-c", command])
+        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", net.port)) == 0, "eyeletd listens")
+        net.expect_error(net.run("a", "connect", NOBODY), 4, "no-such-peer")
+        for fd in ("0", "1", "2"):
+            assert os.readlink(f"/proc/{mediator.pid}/fd/{fd}") == "/dev/null"
+        mediator.terminate()
+        net.expect(mediator, 0)
+
+
 def test_mediator_with_another_key(programs):
     with loopback(programs) as net:
         net.expect_error(net.run("a", "connect", NOBODY), 4, "no-such-peer")
