@@ -4,6 +4,8 @@
 import os
 import re
 import shutil
+import signal
+import subprocess
 
 from topology import MEDIATOR
 
@@ -40,6 +42,40 @@ def test_commands_of_eyelet(programs):
         for process in reversed(started):
             assert process.wait(30) == 0, process.err()
         assert os.path.getsize(net.path("inbox", "data.tar")) == 100000
+
+
+def test_questions_to_eyelet(programs):
+    """Those without a host behind them: a asks, while b listens."""
+    lines = [line.split("#")[0].strip() for block in shell_blocks() for line in block.splitlines()
+             if line.startswith("eyelet ") and not re.search(r"# on [ab]\b", line)]
+    assert len(lines) > 2, lines
+    with programs.net() as net:
+        net.mediator()
+        a, b = net.peer("a"), net.peer("b")
+        b.start("listen", "--allow", a.id, "--exec", "cat").wait_event("registered")
+        environment = a.environment(MEDIATOR[0])
+        environment.update(ID_OF_B=b.id, PATH=os.path.dirname(programs.eyelet) + ":" + os.environ["PATH"])
+        for line in lines:
+            process = net.start("a", ["sh", "-c", f"exec {line}"], "readme", env=environment)
+            net.wait_until(lambda said=process: said.out() or not said.running(), 30, f"{line} answers")
+            if "ping" in line:
+                process.signal(signal.SIGINT)
+            assert process.wait(30) == 0 and process.out(), f"{line}: {process.err()}"
+
+
+def test_demo(programs):
+    """What ./demo does once it has built: twice, and stopped in the middle."""
+    command = [os.path.join(ROOT, "scripts", "demo-network"), programs.build, "32"]
+    for _ in range(2):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout
+        assert re.search(r"^The same\. The hole: \S+ <--> \S+$", done.stdout, re.M), done.stdout
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stopped:
+        stopped.stdout.readline()
+        stopped.send_signal(signal.SIGINT)
+        said, _ = stopped.communicate(timeout=30)
+    assert stopped.returncode == 130 and "the network is removed" in said, said
+    assert f"eyelet-{stopped.pid}-" not in subprocess.run(["ip", "netns", "list"], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def test_other_commands_exist(programs):  # pylint: disable=unused-argument
