@@ -94,15 +94,28 @@ static bool reserves_at_once(int fd)
     return fstatfs(fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC;
 }
 
+/* Some file systems tell only here that there was no room. */
+static int close_file(struct folder_file *file)
+{
+    int failed = file->fd >= 0 ? close(file->fd) : 0;
+    file->fd = -1;
+    return failed;
+}
+
 static void release(struct folder_file *file)
 {
-    close(file->fd);
+    (void)close_file(file);
     close(file->parent);
-    file->fd = -1;
     file->parent = -1;
 }
 
-/* The umask cannot be read without setting it; nobody else runs in this process. */
+static void remove_temporary(struct folder_file *file)
+{
+    unlinkat(file->parent, file->temporary, 0);
+    release(file);
+}
+
+/* The umask cannot be read without setting it. */
 static mode_t current_umask(void)
 {
     mode_t mask = umask(077);
@@ -114,6 +127,7 @@ bool folder_open(struct folder *folder, const char *path, bool overwrite)
 {
     memset(folder, 0, sizeof(*folder));
     folder->overwrite = overwrite;
+    folder->umask = current_umask(); /* now, before there are threads that make files */
     folder->fd = -1;
     if (mkdir(path, 0777) != 0 && errno != EEXIST) {
         return false;
@@ -249,9 +263,12 @@ enum transfer_code folder_commit(struct folder *folder, struct folder_file *file
         {.tv_nsec = UTIME_OMIT},
         {.tv_sec = (time_t)offer->mtime_s, .tv_nsec = (long)offer->mtime_ns},
     };
-    int failed = fchmod(file->fd, offer->mode & ~current_umask());
+    int failed = fchmod(file->fd, offer->mode & ~folder->umask);
     /* a time that the file system cannot hold is not worth losing the file for */
     (void)futimens(file->fd, times);
+    if (failed == 0) {
+        failed = close_file(file);
+    }
     if (failed == 0) {
         failed = folder->overwrite
                      ? renameat(file->parent, file->temporary, file->parent, file->name)
@@ -259,7 +276,7 @@ enum transfer_code folder_commit(struct folder *folder, struct folder_file *file
     }
     if (failed != 0) {
         enum transfer_code code = fail(folder, "cannot put the file in its place", errno);
-        folder_discard(file);
+        remove_temporary(file);
         return code;
     }
     release(file);
@@ -268,9 +285,7 @@ enum transfer_code folder_commit(struct folder *folder, struct folder_file *file
 
 void folder_discard(struct folder_file *file)
 {
-    if (file->fd < 0) {
-        return;
+    if (file->fd >= 0) {
+        remove_temporary(file);
     }
-    unlinkat(file->parent, file->temporary, 0);
-    release(file);
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "cli/transfer.h"
 
@@ -15,6 +16,7 @@
 
 struct folder {
     int fd;
+    mode_t umask;
     bool overwrite;             /* replace files that exist */
     char why[FOLDER_WHY_BYTES]; /* of the last failure, for people on either side */
 };

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/progress.h"
-#include "cli/receiver.h"
+#include "cli/scribe.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
 
@@ -12,11 +12,14 @@ struct inbound {
     struct session *session; /* the one sender; NULL: not yet */
     eyelet_id peer;
     struct folder folder;
-    struct receiver *receiver;
+    struct scribe *scribe;
     struct progress progress;
     int64_t stream;
     uint64_t began_us;
     bool announced;
+    bool ended;  /* the sender says no more; what has arrived may still wait for the disk */
+    bool closed; /* and the connection is gone, with this exit code */
+    int close_exit_code;
     bool over; /* the outcome is decided */
     int exit_code;
 };
@@ -58,7 +61,7 @@ static void give_up(struct inbound *in, const char *code, const char *text)
 
 static void finish(struct inbound *in)
 {
-    struct receiver_progress p = receiver_progress(in->receiver);
+    struct receiver_progress p = scribe_progress(in->scribe);
     char size[16];
     in->over = true;
     in->exit_code = p.integrity_failed ? OUTCOME_INTEGRITY
@@ -76,41 +79,86 @@ static void write_answers(struct inbound *in)
 {
     const uint8_t *data;
     size_t bytes;
-    while (!in->over && (bytes = receiver_output(in->receiver, &data)) > 0) {
+    while (!in->over && (bytes = scribe_output(in->scribe, &data)) > 0) {
         ssize_t taken = eyelet_stream_write(in->session->conn, in->stream, data, bytes);
         if (taken <= 0) {
             return; /* WRITABLE or CLOSED follows */
         }
-        receiver_sent(in->receiver, (size_t)taken);
+        scribe_sent(in->scribe, (size_t)taken);
         in->session->bytes_out += (uint64_t)taken;
     }
-    if (!in->over && receiver_progress(in->receiver).done) {
+    if (!in->over && scribe_progress(in->scribe).done) {
         finish(in);
     }
 }
 
+/* As much as the scribe has room for. */
 static void read_records(struct inbound *in)
 {
     const uint8_t *data;
     ssize_t n;
-    while (!in->over &&
+    while (!in->over && !in->ended &&
            (n = eyelet_stream_peek(in->session->conn, in->stream, &data)) != EYELET_ERR_AGAIN) {
         if (n <= 0) {
-            give_up(in, "closed",
-                    "the sender ended the transfer early; the incomplete file is removed");
+            in->ended = true;
             return;
         }
-        session_received(in->session, (size_t)n);
-        bool ok = receiver_input(in->receiver, data, (size_t)n);
-        eyelet_stream_consume(in->session->conn, in->stream, (size_t)n);
-        if (!ok) {
-            char text[200];
-            snprintf(text, sizeof(text), "the sender broke the transfer protocol: %s",
-                     receiver_why(in->receiver));
-            give_up(in, "protocol", text);
+        size_t taken = scribe_input(in->scribe, data, (size_t)n);
+        if (taken > 0) {
+            session_received(in->session, taken);
+            eyelet_stream_consume(in->session->conn, in->stream, taken);
+        }
+        if (taken < (size_t)n) {
             return;
         }
+    }
+}
+
+static void check_fault(struct inbound *in)
+{
+    const char *fault = scribe_fault(in->scribe);
+    if (fault && !in->over) {
+        char text[200];
+        snprintf(text, sizeof(text), "the sender broke the transfer protocol: %s", fault);
+        give_up(in, "protocol", text);
+    }
+}
+
+static void end_if_over(struct inbound *in)
+{
+    bool nothing_comes = in->ended || (in->closed && in->stream < 0);
+    if (!in->over && nothing_comes && scribe_is_idle(in->scribe)) {
         write_answers(in);
+        check_fault(in);
+        if (!in->over && in->closed && in->close_exit_code != 0) {
+            in->over = true;
+            in->exit_code = in->close_exit_code;
+        } else if (!in->over) {
+            give_up(in, "closed",
+                    in->closed ? "the sender closed the connection before the transfer was "
+                                 "complete; the incomplete file is removed"
+                               : "the sender ended the transfer early; the incomplete file is "
+                                 "removed");
+        }
+    }
+    if (in->over && in->closed && !in->loop.ended) {
+        loop_end(&in->loop, in->exit_code);
+    }
+}
+
+static void go_on(struct inbound *in)
+{
+    write_answers(in);
+    check_fault(in);
+    read_records(in);
+    end_if_over(in);
+}
+
+static void on_news(void *context)
+{
+    struct inbound *in = context;
+    if (in->stream >= 0 && !in->loop.ended) {
+        go_on(in);
     }
 }
 
@@ -160,17 +208,12 @@ static void on_closed(struct inbound *in, int exit_code)
         in->session = NULL;
         return;
     }
+    in->closed = true;
+    in->close_exit_code = exit_code;
     if (!in->over && in->stream >= 0) {
         read_records(in); /* what has arrived can still be read */
     }
-    if (!in->over && exit_code == 0) {
-        give_up(in, "closed",
-                "the sender closed the connection before the transfer was complete; the incomplete "
-                "file is removed");
-    }
-    if (!in->loop.ended) {
-        loop_end(&in->loop, in->over ? in->exit_code : exit_code);
-    }
+    end_if_over(in);
 }
 
 static void on_event(void *context, const eyelet_event *event)
@@ -194,10 +237,8 @@ static void on_event(void *context, const eyelet_event *event)
         on_stream(in, event->stream);
     } else if (in->over || event->stream != in->stream) {
         return;
-    } else if (event->kind == EYELET_EVENT_READABLE) {
-        read_records(in);
-    } else if (event->kind == EYELET_EVENT_WRITABLE) {
-        write_answers(in);
+    } else if (event->kind == EYELET_EVENT_READABLE || event->kind == EYELET_EVENT_WRITABLE) {
+        go_on(in);
     } else if (event->kind == EYELET_EVENT_STREAM_RESET) {
         give_up(in, "closed", outcome_reset_text(event->code));
     }
@@ -210,7 +251,7 @@ static void on_tick(void *context)
         session_tell(in->session);
     }
     if (in->loop.report->is_live && !in->over && in->stream >= 0) {
-        struct receiver_progress p = receiver_progress(in->receiver);
+        struct receiver_progress p = scribe_progress(in->scribe);
         progress_update(&in->progress, loop_now_us(), p.name, p.bytes, p.total_bytes);
     }
 }
@@ -218,7 +259,7 @@ static void on_tick(void *context)
 /* After a signal, or when the connection was lost. */
 static void say_what_is_left(struct inbound *in)
 {
-    struct receiver_progress p = receiver_progress(in->receiver);
+    struct receiver_progress p = scribe_progress(in->scribe);
     if (*p.name) {
         report_note(in->loop.report, "%s is incomplete: what has come of it is removed", p.name);
     }
@@ -238,31 +279,40 @@ static int open_folder(struct inbound *in, const struct options *options, struct
                  names_show(path, strlen(path), shown, sizeof(shown)), strerror(errno));
         return report_error(report, &outcome, text);
     }
-    in->receiver = receiver_new(&in->folder, on_file, in);
-    if (!in->receiver) {
-        outcome.code = "memory";
-        return report_error(report, &outcome, "out of memory");
-    }
     return 0;
 }
 
-static int listen_and_receive(struct inbound *in, const struct options *options,
-                              const struct settings *settings, struct report *report)
+static void listen_and_receive(struct inbound *in)
 {
-    int exit_code = loop_open(&in->loop, options, settings, report);
-    if (exit_code != 0) {
-        return exit_code;
-    }
-    progress_init(&in->progress, report);
     int error = eyelet_listen(in->loop.ep, EYELET_LISTEN_LISTED, &in->peer, 1);
     if (error != EYELET_OK) {
         loop_fail(&in->loop, error, NULL);
     } else {
         loop_set_deadline(&in->loop, "nobody has sent anything");
     }
-    exit_code = loop_run(&in->loop, on_event, on_tick, in);
-    if (!in->over) {
+    (void)loop_run(&in->loop, on_event, on_tick, in);
+    scribe_stop(in->scribe);
+    if (!in->over || in->close_exit_code != 0) {
         say_what_is_left(in);
+    }
+    scribe_free(in->scribe);
+}
+
+static int open_and_receive(struct inbound *in, const struct options *options,
+                            const struct settings *settings, struct report *report)
+{
+    int exit_code = loop_open(&in->loop, options, settings, report);
+    if (exit_code != 0) {
+        return exit_code;
+    }
+    progress_init(&in->progress, report);
+    in->scribe = scribe_new(&in->loop.uv, &in->folder, on_file, on_news, in);
+    if (in->scribe) {
+        listen_and_receive(in);
+        exit_code = in->loop.exit_code;
+    } else {
+        struct outcome outcome = outcome_of_error(EYELET_ERR_SYSTEM);
+        exit_code = report_error(report, &outcome, strerror(errno));
     }
     session_free(in->session);
     loop_close(&in->loop);
@@ -280,9 +330,8 @@ int verb_recv(const struct options *options, const struct settings *settings, st
         exit_code = open_folder(&in, options, report);
     }
     if (exit_code == 0) {
-        exit_code = listen_and_receive(&in, options, settings, report);
+        exit_code = open_and_receive(&in, options, settings, report);
     }
-    receiver_free(in.receiver);
     folder_close(&in.folder);
     return exit_code;
 }
