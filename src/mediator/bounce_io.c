@@ -11,6 +11,7 @@
 
 #include "mediator/burst_in.h"
 #include "mediator/burst_out.h"
+#include "mediator/session.h"
 #include "mediator/sockets.h"
 
 #define BOUNCE_IO_BATCHES     8   /* a turn, so that UDP cannot starve the sessions */
@@ -77,13 +78,18 @@ static void bounce_io_stun(struct bounce_io *io, size_t socket,
 
 /* What may pass of a run goes on its way, each datagram with the receiver's tag. */
 static void bounce_io_forward(struct bounce_io *io, const struct relay_run *run,
-                              const struct relay_route *route, uint8_t *bytes, bool to_stream)
+                              const struct relay_route *route, uint8_t *bytes,
+                              enum relay_verdict verdict)
 {
     io->has_relayed = true;
     for (size_t at = 0; at < route->size; at += run->datagram_bytes)
         memcpy(bytes + at, route->tag, sizeof route->tag);
-    if (to_stream) {
+    if (verdict == RELAY_TO_STREAM) {
         streams_put(io->owner.streams, route->stream, bytes, route->size, run->datagram_bytes);
+        return;
+    }
+    if (verdict == RELAY_TO_SESSION) {
+        session_relay_put(route->member, bytes, route->size, run->datagram_bytes);
         return;
     }
     struct burst_out_way way = {.joins = true,
@@ -102,12 +108,12 @@ static size_t bounce_io_run(struct bounce_io *io, size_t socket,
 
     relay_cut(bytes, arrival->size - at, arrival->datagram_bytes, &run);
     run.from = &arrival->from;
-    switch (relay_route(io->owner.relay, &run, now_us, &route)) {
+    enum relay_verdict verdict = relay_route(io->owner.relay, &run, now_us, &route);
+    switch (verdict) {
     case RELAY_TO_ADDRESS:
-        bounce_io_forward(io, &run, &route, bytes, false);
-        break;
     case RELAY_TO_STREAM:
-        bounce_io_forward(io, &run, &route, bytes, true);
+    case RELAY_TO_SESSION:
+        bounce_io_forward(io, &run, &route, bytes, verdict);
         break;
     case RELAY_HINT:
         if (limits_take(io->bounce.plain, &arrival->from, now_us))
@@ -326,9 +332,8 @@ void bounce_io_relay(struct bounce_io *io, const struct relay_member *by, uint8_
     if (size <= WIRE_RELAY_TAG_BYTES)
         return;
     enum relay_verdict verdict = relay_route(io->owner.relay, &run, uv_hrtime() / 1000, &route);
-    if (verdict != RELAY_TO_ADDRESS && verdict != RELAY_TO_STREAM)
-        return;
-    bounce_io_forward(io, &run, &route, bytes, verdict == RELAY_TO_STREAM);
+    if (verdict != RELAY_DROP)
+        bounce_io_forward(io, &run, &route, bytes, verdict);
 }
 
 void bounce_io_flush(struct bounce_io *io)

@@ -25,8 +25,8 @@ struct bounce_io_owner {
 struct bounce_io *bounce_io_open(uv_loop_t *loop, const struct config *config,
                                  const struct bounce_io_owner *owner,
                                  char why[static CONFIG_WHY_BYTES]);
-/* Relays what came by TLS: one datagram with its tag, which is overwritten. It stays where it is
- * until bounce_io_flush. */
+/* Relays what came by a TLS connection: one datagram with its tag, which is overwritten. It stays
+ * where it is until bounce_io_flush. */
 void bounce_io_relay(struct bounce_io *io, const struct relay_member *by, uint8_t *bytes,
                      size_t size);
 void bounce_io_flush(struct bounce_io *io);

@@ -160,12 +160,15 @@ static size_t relay_datagrams(const struct relay_run *run, size_t size)
     return (size + run->datagram_bytes - 1) / run->datagram_bytes;
 }
 
-/* The way to a member: false if there is none now. */
-static bool relay_way(const struct relay_member *to, uint64_t now_us, struct relay_route *out)
+static enum relay_verdict relay_way(struct relay_member *to, uint64_t now_us,
+                                    struct relay_route *out)
 {
+    out->member = to;
     out->stream = to->stream;
     out->to = to->stream == NULL ? attested_latest(to->attested, now_us) : NULL;
-    return out->stream != NULL || out->to != NULL;
+    if (out->stream != NULL)
+        return RELAY_TO_STREAM;
+    return out->to != NULL ? RELAY_TO_ADDRESS : RELAY_TO_SESSION;
 }
 
 struct relay *relay_new(const struct relay_limits *limits)
@@ -290,10 +293,6 @@ enum relay_verdict relay_route(struct relay *relay, const struct relay_run *run,
                    : RELAY_DROP;
     }
     pair->used_us = now_us;
-    if (!relay_way(pair->member[!side], now_us, out)) {
-        counters->unreachable += datagrams;
-        return RELAY_DROP;
-    }
     out->size = relay_spend(relay, pair, run, now_us);
     size_t passed = relay_datagrams(run, out->size);
     counters->over_rate += datagrams - passed;
@@ -302,5 +301,5 @@ enum relay_verdict relay_route(struct relay *relay, const struct relay_run *run,
     counters->packets += passed;
     counters->bytes += out->size - passed * WIRE_RELAY_TAG_BYTES;
     memcpy(out->tag, &pair->tag[!side], sizeof out->tag);
-    return out->stream != NULL ? RELAY_TO_STREAM : RELAY_TO_ADDRESS;
+    return relay_way(pair->member[!side], now_us, out);
 }

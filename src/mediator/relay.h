@@ -8,7 +8,7 @@
 #include "mediator/attested.h"
 #include "mediator/limit.h"
 
-#define RELAY_MAX_DATAGRAM_BYTES 1252 /* behind the tag */
+#define RELAY_MAX_DATAGRAM_BYTES WIRE_MAX_RELAYED_BYTES
 
 /* Bytes a second, both directions together; 0: no bound. */
 struct relay_limits {
@@ -32,10 +32,9 @@ struct relay_counters {
     uint64_t refused;
     uint64_t packets;
     uint64_t bytes;
-    uint64_t over_rate;   /* packets dropped for these reasons */
-    uint64_t unattested;  /* a right tag from an address that is not attested */
-    uint64_t unreachable; /* the receiver has neither an attested address nor a connection */
-    uint64_t unknown;     /* no such tag, or a size that is not allowed */
+    uint64_t over_rate;  /* packets dropped for these reasons */
+    uint64_t unattested; /* a right tag from an address that is not attested */
+    uint64_t unknown;    /* no such tag, or a size that is not allowed */
 };
 
 struct relay;
@@ -63,6 +62,7 @@ enum relay_verdict {
     RELAY_HINT, /* answer with the bare tag: this source is not attested */
     RELAY_TO_ADDRESS,
     RELAY_TO_STREAM,
+    RELAY_TO_SESSION, /* there is neither: over the control session */
 };
 
 /* Equal datagrams in a row under one tag; only the last may be shorter than the others. */
@@ -70,7 +70,7 @@ struct relay_run {
     const uint8_t *bytes; /* the first tag */
     size_t size;
     size_t datagram_bytes;        /* of one, its tag included */
-    const struct stun_addr *from; /* NULL: it came by the TLS connection of `by` */
+    const struct stun_addr *from; /* NULL: it came by a TLS connection of `by` */
     const struct relay_member *by;
 };
 
@@ -83,6 +83,7 @@ struct relay_route {
     size_t size;                       /* so many bytes of the run may pass */
     const struct attested_address *to; /* RELAY_TO_ADDRESS; valid until the next call on anything */
     struct relay_stream *stream;       /* RELAY_TO_STREAM */
+    struct relay_member *member;       /* RELAY_TO_SESSION */
 };
 
 enum relay_verdict relay_route(struct relay *relay, const struct relay_run *run, uint64_t now_us,

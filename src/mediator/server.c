@@ -156,14 +156,12 @@ static void server_log_counters(const struct server *server)
     log_info(&server->log,
              "relay sessions now %zu; since the start: sessions %llu, refused %llu, resumed dials "
              "%llu, packets %llu, bytes %llu; packets dropped: over the rate %llu, from addresses "
-             "that are not attested %llu, to unreachable peers %llu, by full queues %llu, with "
-             "unknown tags %llu",
+             "that are not attested %llu, by full queues %llu, with unknown tags %llu",
              relay_count(server->relay), (unsigned long long)relayed->pairs,
              (unsigned long long)relayed->refused, (unsigned long long)counters->resumed,
              (unsigned long long)relayed->packets, (unsigned long long)relayed->bytes,
              (unsigned long long)relayed->over_rate, (unsigned long long)relayed->unattested,
-             (unsigned long long)relayed->unreachable, (unsigned long long)server->streams.dropped,
-             (unsigned long long)relayed->unknown);
+             (unsigned long long)server->streams.dropped, (unsigned long long)relayed->unknown);
 }
 
 static void server_on_signal(uv_signal_t *handle, int signal)

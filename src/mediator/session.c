@@ -205,6 +205,9 @@ static void session_handle(struct session *session, const wire_ToMediator *msg, 
     case wire_ToMediator_resume_tag:
         resume_dial(session, &msg->body.resume, now_us);
         break;
+    case wire_ToMediator_relayed_tag:
+        session_relay_take(session, &msg->body.relayed);
+        break;
     case wire_ToMediator_ping_tag:
         session_pong(session, &msg->body.ping);
         break;

@@ -54,6 +54,7 @@ struct session {
     struct limit_bucket messages, dials, calls, replacements;
     struct limit_bucket resumes; /* that it asks for */
     struct limit_bucket wakes;   /* that others ask of it */
+    struct limit_bucket relayed; /* to it, over the session */
     uint16_t refusals_waiting;
     bool unread; /* more has arrived than fits a turn */
     struct dials_list own_dials;
@@ -88,5 +89,12 @@ const char *session_short_id(const struct session *session,
 
 struct session *session_of_entry(struct registry_entry *entry); /* NULL for NULL */
 struct session *session_of_deadline(struct deadline *deadline);
+
+/* ---- session_relay.c ---- */
+/* A datagram that the client has sent over the session. */
+void session_relay_take(struct session *session, const wire_Relayed *msg);
+/* Datagrams for the client, each with its tag; what there is no room for is dropped. */
+void session_relay_put(struct relay_member *member, const uint8_t *bytes, size_t size,
+                       size_t datagram_bytes);
 
 #endif

@@ -153,15 +153,6 @@ void calls_resume(struct eyelet_conn *conn)
     (void)session_send(conn->ep, &msg);
 }
 
-void calls_reachable(struct eyelet_endpoint *ep)
-{
-    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        if (c->state == CONN_PUNCHING && c->relay_open) {
-            calls_resume(c); /* makes the peer's link try at once */
-        }
-    }
-}
-
 static void send_dial_end(struct eyelet_conn *conn)
 {
     wire_ToMediator msg = {.which_body = wire_ToMediator_dial_end_tag};

@@ -188,8 +188,6 @@ void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Pe
 void calls_note(struct eyelet_endpoint *ep, uint64_t now_us, const wire_DialNote *msg);
 void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *msg);
 void calls_resumed(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Resumed *msg);
-/* The relay can reach us only now: what peers have sent before is lost, and worth repeating. */
-void calls_reachable(struct eyelet_endpoint *ep);
 /* Asks the mediator to introduce both members to each other again. */
 void calls_resume(struct eyelet_conn *conn);
 /* Tells the other side of a relayed connection that it has ended. */

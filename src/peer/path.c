@@ -251,16 +251,21 @@ void path_failed(struct eyelet_conn *conn, const struct punch_event *event)
               conn->relay_refusal);
 }
 
+static const char *relay_text(const struct eyelet_conn *conn)
+{
+    return relay_way(conn) == RELAY_UDP ? "relay-udp" : "relay-tls";
+}
+
 static void show_relay(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct stun_addr remote = relay_address(conn);
-    bool tls = relay_way(conn) == RELAY_TLS;
     conn->carrier = CONN_RELAYED;
-    conn->path = (struct eyelet_path){.local = tls ? "relay-tls" : "relay-udp",
-                                      .since_dial_us = now_us - conn->began_us};
+    conn->path =
+        (struct eyelet_path){.local = relay_text(conn), .since_dial_us = now_us - conn->began_us};
     conn->path.remote_bytes = udp_sockaddr(&remote, &conn->path.remote);
     conn->news |= CONN_NEWS_PATH;
-    conn_tell(conn, "path", "by the relay of the mediator, over %s", tls ? "TLS" : "UDP");
+    conn_tell(conn, "path", "by the relay of the mediator, over %s",
+              relay_way(conn) == RELAY_UDP ? "UDP" : "TLS");
 }
 
 void path_follow(struct eyelet_conn *conn, uint64_t now_us)
@@ -269,7 +274,9 @@ void path_follow(struct eyelet_conn *conn, uint64_t now_us)
     if (conn->state != CONN_OPEN || conn->has_path) {
         return;
     }
-    if (relayed && conn->carrier == CONN_NO_CARRIER) {
+    bool is_shown =
+        conn->carrier == CONN_RELAYED && strcmp(conn->path.local, relay_text(conn)) == 0;
+    if (relayed && conn->carrier != CONN_DIRECT && !is_shown) {
         show_relay(conn, now_us);
     } else if (!relayed && conn->carrier == CONN_RELAYED) {
         conn->carrier = CONN_NO_CARRIER;

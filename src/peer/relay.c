@@ -13,10 +13,10 @@
 #define LAST_RETRY_US     5000000u
 #define UDP_MARGIN_US     15000u
 #define UDP_MOST_US       250000u
-#define SEEN_UP           2u
+#define BY_SESSION_MOST   64   /* a session: the mediator takes no more for first flights either */
 #define QUEUED_IN_TLS     4096 /* what waits there cannot be dropped any more */
 #define MAX_BATCH_BYTES   65507
-#define MAX_FRAME_BYTES   (WIRE_RELAY_TAG_BYTES + RELAY_MAX_DATAGRAM_BYTES)
+#define MAX_FRAME_BYTES   (WIRE_RELAY_TAG_BYTES + WIRE_MAX_RELAYED_BYTES)
 #define QUEUE_LIMIT_BYTES (4 * QUEUED_IN_TLS)
 
 /* ---- the TLS connection ---- */
@@ -44,6 +44,40 @@ bool relay_is_open(const struct eyelet_endpoint *ep)
     return is_open(&ep->relay);
 }
 
+/* The family whose address the mediator knows as ours. */
+static enum stun_family attested_family(const struct eyelet_endpoint *ep)
+{
+    if (session_is_attested(ep, STUN_IPV4)) {
+        return STUN_IPV4;
+    }
+    return session_is_attested(ep, STUN_IPV6) ? STUN_IPV6 : STUN_NO_FAMILY;
+}
+
+static enum relay_way way_of_all(const struct eyelet_endpoint *ep)
+{
+    const struct relay_client *r = &ep->relay;
+    if (ep->session.state != SESSION_UP) {
+        return RELAY_NONE;
+    }
+    if (is_open(r)) {
+        return RELAY_TLS;
+    }
+    if (attested_family(ep) != STUN_NO_FAMILY) {
+        return RELAY_UDP;
+    }
+    return r->retry_gap_us == FIRST_RETRY_US ? RELAY_SESSION : RELAY_NONE;
+}
+
+static void tell_change(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    struct relay_client *r = &ep->relay;
+    enum relay_way way = way_of_all(ep);
+    if (way != r->way) {
+        r->way = way;
+        conns_relay_changed(ep, now_us);
+    }
+}
+
 static void pump(struct eyelet_endpoint *ep)
 {
     struct relay_client *r = &ep->relay;
@@ -69,7 +103,7 @@ static void fail(struct eyelet_endpoint *ep, uint64_t now_us)
     close_channel(ep);
     r->retry_us = now_us + r->retry_gap_us;
     r->retry_gap_us = r->retry_gap_us * 2 < LAST_RETRY_US ? r->retry_gap_us * 2 : LAST_RETRY_US;
-    conns_relay_changed(ep, now_us);
+    tell_change(ep, now_us);
 }
 
 static void connect_channel(struct eyelet_endpoint *ep, uint64_t now_us)
@@ -106,26 +140,30 @@ static uint64_t begin_us(const struct eyelet_endpoint *ep)
     return s->survey_began_us + (wait_us < UDP_MOST_US ? wait_us : UDP_MOST_US);
 }
 
+/* The mediator relays, and UDP does not reach it (yet). */
+static bool lacks_udp(const struct eyelet_endpoint *ep)
+{
+    const struct session *s = &ep->session;
+    return s->state == SESSION_UP && s->relay_offered && ep->policy != EYELET_DIRECT_ONLY &&
+           attested_family(ep) == STUN_NO_FAMILY;
+}
+
 void relay_follow(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct relay_client *r = &ep->relay;
-    const struct session *s = &ep->session;
-    unsigned up = s->state == SESSION_UP && ((r->seen & SEEN_UP) != 0 || now_us >= begin_us(ep));
-    unsigned v4 = session_is_attested(ep, STUN_IPV4), v6 = session_is_attested(ep, STUN_IPV6);
-    unsigned seen = 1u | up * SEEN_UP | v4 << 2 | v6 << 3 | (unsigned)(s->state == SESSION_UP) << 4;
-    if (seen == r->seen) {
-        return;
+    if (ep->session.state != SESSION_UP) {
+        r->by_session_left = BY_SESSION_MOST;
     }
-    r->seen = seen;
-    r->wanted = up && s->relay_offered && ep->policy != EYELET_DIRECT_ONLY && !v4 && !v6;
-    if (!r->wanted) {
+    if (!lacks_udp(ep)) {
         close_channel(ep);
+        r->wanted = false;
         r->retry_us = UINT64_MAX;
         r->retry_gap_us = FIRST_RETRY_US;
-    } else if (r->channel == NULL && r->retry_us == UINT64_MAX) {
+    } else if (!r->wanted && now_us >= begin_us(ep)) {
+        r->wanted = true;
         connect_channel(ep, now_us);
     }
-    conns_relay_changed(ep, now_us);
+    tell_change(ep, now_us);
 }
 
 void relay_init(struct relay_client *r)
@@ -156,10 +194,10 @@ uint64_t relay_next_timeout(const struct eyelet_endpoint *ep)
     if (r->channel != NULL) {
         return r->deadline_us;
     }
-    if (r->wanted || ep->session.state != SESSION_UP || (r->seen & SEEN_UP) != 0) {
-        return r->wanted ? r->retry_us : UINT64_MAX;
+    if (r->wanted) {
+        return r->retry_us;
     }
-    return begin_us(ep);
+    return lacks_udp(ep) ? begin_us(ep) : UINT64_MAX;
 }
 
 static bool opened(struct eyelet_endpoint *ep, uint64_t now_us)
@@ -176,8 +214,7 @@ static bool opened(struct eyelet_endpoint *ep, uint64_t now_us)
     r->is_ours = true;
     r->deadline_us = UINT64_MAX;
     r->retry_gap_us = FIRST_RETRY_US;
-    conns_relay_changed(ep, now_us);
-    calls_reachable(ep);
+    tell_change(ep, now_us);
     warm_handle_timeout(ep, now_us); /* who waits for UDP in vain need not wait longer */
     return true;
 }
@@ -197,6 +234,14 @@ static struct eyelet_conn *find_tag(struct eyelet_endpoint *ep, const uint8_t *t
         }
     }
     return NULL;
+}
+
+void relay_take(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *bytes, size_t size)
+{
+    struct eyelet_conn *conn = size > WIRE_RELAY_TAG_BYTES ? find_tag(ep, bytes) : NULL;
+    if (conn != NULL) {
+        traffic_relayed(conn, now_us, bytes + WIRE_RELAY_TAG_BYTES, size - WIRE_RELAY_TAG_BYTES);
+    }
 }
 
 void relay_ready(struct eyelet_endpoint *ep, uint64_t now_us)
@@ -224,13 +269,7 @@ void relay_ready(struct eyelet_endpoint *ep, uint64_t now_us)
             fail(ep, now_us);
             return;
         }
-        if (size > WIRE_RELAY_TAG_BYTES) {
-            struct eyelet_conn *conn = find_tag(ep, frame);
-            if (conn != NULL) {
-                traffic_relayed(conn, now_us, frame + WIRE_RELAY_TAG_BYTES,
-                                size - WIRE_RELAY_TAG_BYTES);
-            }
-        }
+        relay_take(ep, now_us, frame, size);
     }
     if (r->channel != NULL) {
         pump(ep);
@@ -239,25 +278,9 @@ void relay_ready(struct eyelet_endpoint *ep, uint64_t now_us)
 
 /* ---- datagrams ---- */
 
-/* The family whose address the mediator knows as ours. */
-static enum stun_family attested_family(const struct eyelet_endpoint *ep)
-{
-    if (session_is_attested(ep, STUN_IPV4)) {
-        return STUN_IPV4;
-    }
-    return session_is_attested(ep, STUN_IPV6) ? STUN_IPV6 : STUN_NO_FAMILY;
-}
-
 enum relay_way relay_way(const struct eyelet_conn *conn)
 {
-    const struct eyelet_endpoint *ep = conn->ep;
-    if (!conn->relay_open || ep->session.state != SESSION_UP) {
-        return RELAY_NONE;
-    }
-    if (is_open(&ep->relay)) {
-        return RELAY_TLS;
-    }
-    return attested_family(ep) != STUN_NO_FAMILY ? RELAY_UDP : RELAY_NONE;
+    return conn->relay_open ? way_of_all(conn->ep) : RELAY_NONE;
 }
 
 struct stun_addr relay_address(const struct eyelet_conn *conn)
@@ -286,7 +309,25 @@ static int send_udp(struct eyelet_conn *conn, const uint8_t *bytes, size_t size,
     return udp_send(s, to, 0, ep->relay_tx, used, segment + WIRE_RELAY_TAG_BYTES);
 }
 
-static void send_tls(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size_t segment)
+static bool send_by_session(struct eyelet_endpoint *ep, const uint8_t *frame, size_t size)
+{
+    struct relay_client *r = &ep->relay;
+    wire_ToMediator msg = {.which_body = wire_ToMediator_relayed_tag};
+    if (r->by_session_left == 0) {
+        return false;
+    }
+    msg.body.relayed.datagram.size = (pb_size_t)size;
+    memcpy(msg.body.relayed.datagram.bytes, frame, size);
+    if (session_send(ep, &msg) != EYELET_OK) {
+        return false;
+    }
+    r->by_session_left--;
+    return true;
+}
+
+/* By the TLS connection, as soon as it is there. */
+static void send_framed(struct eyelet_conn *conn, enum relay_way way, const uint8_t *bytes,
+                        size_t size, size_t segment)
 {
     struct eyelet_endpoint *ep = conn->ep;
     uint8_t frame[MAX_FRAME_BYTES];
@@ -294,22 +335,28 @@ static void send_tls(struct eyelet_conn *conn, const uint8_t *bytes, size_t size
     for (size_t at = 0; at < size; at += segment) {
         size_t part = size - at < segment ? size - at : segment;
         memcpy(frame + WIRE_RELAY_TAG_BYTES, bytes + at, part);
-        (void)backlog_put(&ep->relay.backlog, frame, WIRE_RELAY_TAG_BYTES + part);
+        if (way != RELAY_SESSION || !send_by_session(ep, frame, WIRE_RELAY_TAG_BYTES + part)) {
+            (void)backlog_put(&ep->relay.backlog, frame, WIRE_RELAY_TAG_BYTES + part);
+        }
     }
-    pump(ep);
+    if (way == RELAY_TLS) {
+        pump(ep);
+    }
 }
 
 int relay_send(struct eyelet_conn *conn, const uint8_t *bytes, size_t size, size_t segment)
 {
     segment = segment == 0 || segment > size ? size : segment;
-    if (segment > RELAY_MAX_DATAGRAM_BYTES) {
+    if (segment > WIRE_MAX_RELAYED_BYTES) {
         return EMSGSIZE;
     }
-    switch (relay_way(conn)) {
+    enum relay_way way = relay_way(conn);
+    switch (way) {
     case RELAY_UDP:
         return send_udp(conn, bytes, size, segment);
     case RELAY_TLS:
-        send_tls(conn, bytes, size, segment);
+    case RELAY_SESSION:
+        send_framed(conn, way, bytes, size, segment);
         return 0;
     case RELAY_NONE:
         break;

@@ -172,6 +172,10 @@ static bool handle(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *f
         case wire_FromMediator_resumed_tag:
             calls_resumed(ep, now_us, &msg->body.resumed);
             break;
+        case wire_FromMediator_relayed_tag:
+            relay_take(ep, now_us, msg->body.relayed.datagram.bytes,
+                       msg->body.relayed.datagram.size);
+            break;
         case wire_FromMediator_pong_tag:
             s->pong_due_us = 0;
             break;

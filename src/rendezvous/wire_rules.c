@@ -151,6 +151,15 @@ static const char *peer_coord_rules(const wire_PeerCoord *msg)
     return coordinates_rules(msg->has_coordinates, &msg->coordinates);
 }
 
+static const char *relayed_rules(const wire_Relayed *msg)
+{
+    RULE(msg->datagram.size > WIRE_RELAY_TAG_BYTES &&
+             msg->datagram.size <= WIRE_RELAY_TAG_BYTES + WIRE_MAX_RELAYED_BYTES &&
+             msg->datagram.bytes[0] == WIRE_RELAY_TAG_FIRST,
+         "datagram is not 9 to 1260 bytes that begin with 0x45");
+    return NULL;
+}
+
 static const char *member_rules(size_t dial_id_bytes, size_t peer_id_bytes)
 {
     RULES_OF(dial_id_rules(dial_id_bytes));
@@ -218,6 +227,8 @@ const char *wire_rule_to_mediator(const wire_ToMediator *msg)
         return dial_id_rules(msg->body.dial_end.dial_id.size);
     case wire_ToMediator_resume_tag:
         return member_rules(msg->body.resume.dial_id.size, msg->body.resume.peer_id.size);
+    case wire_ToMediator_relayed_tag:
+        return relayed_rules(&msg->body.relayed);
     case wire_ToMediator_ping_tag:
         return NULL;
     default:
@@ -238,6 +249,8 @@ const char *wire_rule_from_mediator(const wire_FromMediator *msg)
         return error_rules(&msg->body.error);
     case wire_FromMediator_resumed_tag:
         return resumed_rules(&msg->body.resumed);
+    case wire_FromMediator_relayed_tag:
+        return relayed_rules(&msg->body.relayed);
     case wire_FromMediator_pong_tag:
         return NULL;
     default:

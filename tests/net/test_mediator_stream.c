@@ -87,6 +87,66 @@ static void test_tls_and_udp(void **state)
     hear(&stage->a, 2, 100);
 }
 
+static void say_by_session(struct side *from, uint8_t mark, size_t size)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_relayed_tag};
+
+    msg.body.relayed.datagram.size = (pb_size_t)(TAG + size);
+    memcpy(msg.body.relayed.datagram.bytes, from->tag, TAG);
+    memset(msg.body.relayed.datagram.bytes + TAG, mark, size);
+    assert_true(client_send(&from->client, &msg));
+}
+
+/* By the session, which other messages may come first by. False: nothing comes. */
+static bool hear_by_session(struct stage *stage, struct side *to, uint8_t mark, size_t size)
+{
+    do {
+        if (client_receive(&to->client, &stage->msg, NEVER_MS) != 1)
+            return false;
+    } while (stage->msg.which_body != wire_FromMediator_relayed_tag);
+    const wire_Relayed *relayed = &stage->msg.body.relayed;
+    assert_whole(to, relayed->datagram.bytes, relayed->datagram.size, mark, size);
+    return true;
+}
+
+static void test_by_the_session_until_there_is_another_way(void **state)
+{
+    struct stage *stage = *state;
+
+    assert_true(dial(stage));
+    for (uint8_t i = 0; i < 10; i++) {
+        say_by_session(&stage->a, i, 1 + i);
+        assert_true(hear_by_session(stage, &stage->b, i, 1 + i));
+        say_by_session(&stage->b, i, MAX_BYTES - i);
+        assert_true(hear_by_session(stage, &stage->a, i, MAX_BYTES - i));
+    }
+    assert_true(attest(stage, &stage->b, 2));
+    say_by_session(&stage->a, 1, 100);
+    hear(&stage->b, 1, 100);
+    open_stream(stage, &stage->b, 4);
+    do
+        say_by_session(&stage->a, 2, 100);
+    while (frame_by_tls(&stage->b, (uint8_t[2 * MAX_BYTES]){0}, 2 * MAX_BYTES, NEVER_MS) == 0);
+    /* With the tag of somebody else it goes nowhere. */
+    memcpy(stage->b.tag, stage->a.tag, TAG);
+    say_by_session(&stage->b, 3, 100);
+    assert_false(hear_by_session(stage, &stage->a, 3, 100));
+}
+
+static void test_the_session_takes_first_flights_alone(void **state)
+{
+    struct stage *stage = *state;
+    unsigned heard = 0;
+
+    assert_true(attest(stage, &stage->b, 2));
+    assert_true(dial(stage));
+    for (unsigned i = 0; i < 300; i++)
+        say(stage, &stage->b, 2, 7, MAX_BYTES);
+    while (hear_by_session(stage, &stage->a, 7, MAX_BYTES))
+        heard++;
+    assert_in_range(heard, 1, 150);
+}
+
 static void test_ipv6_to_ipv4(void **state)
 {
     struct stage *stage = *state;
@@ -192,6 +252,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RELAY_TEST(test_tls_both_ways, set_up),
         RELAY_TEST(test_tls_and_udp, set_up),
+        RELAY_TEST(test_by_the_session_until_there_is_another_way, set_up),
+        RELAY_TEST(test_the_session_takes_first_flights_alone, set_up),
         RELAY_TEST(test_ipv6_to_ipv4, set_up_dual),
         RELAY_TEST(test_a_connection_carries_its_own_tags_only, set_up),
         RELAY_TEST(test_a_connection_belongs_to_a_session, set_up),

@@ -230,3 +230,14 @@ def test_relay_to_direct_without_losing_a_byte(programs):
         flow.wait_kind("direct", 12)
         flow.finish()
         print(flow.kinds())
+
+
+def test_first_flights_by_the_control_session(programs):
+    """Before it is known whether UDP passes, and here nothing else ever does: the router lets out one TCP connection."""
+    with programs.net(nat_a="blocked", rtt=RTT) as net:
+        net.mediator()
+        net.iptables("nat_a", "-A", "FORWARD", "-i", "lan", "-p", "tcp", "--syn", "-m", "connlimit", "--connlimit-above",
+                     "1", "-j", "DROP")
+        call, listen = connect(net, net.peer("a"), net.peer("b"))
+        expect_relay(call, "relay-tls")
+        expect_relay(listen, "relay-udp")

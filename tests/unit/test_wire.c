@@ -4,9 +4,9 @@
 #include "wire_messages.h"
 
 static wire_ToMediator (*const to_mediator[])(void) = {
-    registration, get_peer, dial_accept, dial_note, complete, ping, dial_end, resume};
+    registration, get_peer, dial_accept, dial_note, complete, ping, dial_end, resume, relayed};
 static wire_FromMediator (*const from_mediator[])(void) = {
-    registered, peer_coord, note_from_mediator, error, pong, resumed};
+    registered, peer_coord, note_from_mediator, error, pong, resumed, relayed_from_mediator};
 static wire_Note (*const notes[])(void) = {samples,    punch_plan,      refuse,
                                            send_first, more_candidates, punch_again};
 

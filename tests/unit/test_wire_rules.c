@@ -128,6 +128,8 @@ static void broken_rules_from_the_mediator(void **state)
     BREAK_FROM(error, "the error's code is unknown", msg.body.error.code = (wire_ErrorCode)7);
     BREAK_FROM(error, "dial_id is neither empty nor 16 bytes", msg.body.error.dial_id.size = 4);
     BREAK_FROM(error, "text is not UTF-8", strcpy(msg.body.error.text, "caf\xE9"));
+    BREAK_FROM(relayed_from_mediator, "datagram is not 9 to 1260 bytes that begin with 0x45",
+               msg.body.relayed.datagram.size = 8);
     BREAK_FROM(pong, "the message has no known body", msg.which_body = 0);
 }
 

@@ -137,6 +137,21 @@ static inline wire_ToMediator ping(void)
                              .body.ping.token = 0x1122334455667788};
 }
 
+static inline wire_ToMediator relayed(void)
+{
+    wire_ToMediator msg = {.which_body = wire_ToMediator_relayed_tag};
+    SET_BYTES(msg.body.relayed.datagram, 1260);
+    msg.body.relayed.datagram.bytes[0] = 0x45;
+    return msg;
+}
+
+static inline wire_FromMediator relayed_from_mediator(void)
+{
+    wire_FromMediator msg = {.which_body = wire_FromMediator_relayed_tag};
+    msg.body.relayed = relayed().body.relayed;
+    return msg;
+}
+
 static inline wire_FromMediator registered(void)
 {
     wire_FromMediator msg = {.which_body = wire_FromMediator_registered_tag};
