@@ -34,10 +34,11 @@ static void on_registered(struct loop *loop)
     report_story(loop->report, "registered as %s after %.1f ms", id, since_begin_ms(loop));
 }
 
-/* Once registered, the library keeps trying; before, somebody waits for an answer. */
+/* Once registered or connected (which can come first), the library keeps trying; before, somebody
+ * waits for an answer. */
 static void on_mediator_lost(struct loop *loop, const eyelet_event *event)
 {
-    if (loop->was_registered && event->error != EYELET_ERR_MEDIATOR_KEY) {
+    if ((loop->was_registered || loop->was_connected) && event->error != EYELET_ERR_MEDIATOR_KEY) {
         const char *why = eyelet_why(loop->ep, NULL);
         report_event(loop->report, "mediator_lost", json_pack("{s:s}", "text", why));
         report_note(loop->report, "lost the mediator, trying again: %s", why);
@@ -55,6 +56,8 @@ static void drain_events(struct loop *loop)
             on_registered(loop);
         } else if (event.kind == EYELET_EVENT_MEDIATOR_LOST) {
             on_mediator_lost(loop, &event);
+        } else if (event.kind == EYELET_EVENT_CONNECTED) {
+            loop->was_connected = true;
         }
         if (!loop->ended) {
             loop->on_event(loop->context, &event);

@@ -28,7 +28,7 @@ struct loop {
     void *context;
     int exit_code;
     bool ended;
-    bool was_registered;
+    bool was_registered, was_connected;
     bool lost; /* the session with the mediator, and not told that it is there again */
     uint64_t began_us;
 
