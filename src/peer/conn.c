@@ -304,7 +304,8 @@ void conn_add_candidates(struct eyelet_conn *conn, uint64_t now_us, const wire_C
 
 void conn_report(struct eyelet_conn *conn, wire_Outcome outcome)
 {
-    if (conn->reported == outcome || conn->state == CONN_NEW) {
+    if (conn->reported == outcome || conn->reported == wire_Outcome_OUTCOME_REFUSED ||
+        conn->state == CONN_NEW) {
         return;
     }
     conn->reported = outcome;

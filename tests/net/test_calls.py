@@ -43,4 +43,8 @@ def test_datagrams_and_the_callee_speaks_first(programs):
 
 def test_refusal_reaches_the_caller(programs):
     with programs.net() as net:
-        call(net, programs, answerer(net, programs, refuse=True), "refused")
+        peer = answerer(net, programs, refuse=True)
+        call(net, programs, peer, "refused")
+        said = net.peer("a", "other").start("connect", peer.id).expect_exit(5)
+        assert said.error_code() == "refused", said.err()
+        assert "caller: refused" in net.logs() and "now failed" not in net.logs(), net.logs()

@@ -161,8 +161,9 @@ def test_datagrams_get_no_more_than_they_bring(programs):
         assert os.path.exists(f"/proc/{mediator.popen.pid}")
 
 
-def crooked(programs, name):
-    """A sender that offers a file under this name. What the receiver says, and what it wrote, anywhere."""
+def crooked(programs, name, code):
+    """A sender that offers a file under this name, with a hash that is not the file's. What the receiver answers to the
+    offer; it must end with this code and write nothing, anywhere."""
     with programs.net() as net:
         net.mediator()
         caller, callee = net.peer("a"), net.peer("b")
@@ -170,7 +171,7 @@ def crooked(programs, name):
         sender = net.start("a", [programs.helper("eyelet-crooked"), caller.config("key"), MEDIATOR[0],
                                  caller.config("known_mediators"), callee.id, name], "crooked")
         assert sender.wait(30) == 0, sender.err()
-        recv.stop()
+        recv.expect_exit(code)
         found = [os.path.join(folder, file) for folder, _, files in os.walk(net.path("outer")) for file in files]
         assert not found, found
         assert not os.path.exists("/tmp/eyelet-crooked-file")
@@ -182,21 +183,21 @@ NAME_REFUSED = 1
 
 
 def test_offered_name_that_climbs(programs):
-    assert crooked(programs, "../climbed") == NAME_REFUSED
+    assert crooked(programs, "../climbed", 1) == NAME_REFUSED
 
 
 def test_offered_name_that_climbs_later(programs):
-    assert crooked(programs, "deep/../../climbed") == NAME_REFUSED
+    assert crooked(programs, "deep/../../climbed", 1) == NAME_REFUSED
 
 
 def test_offered_name_that_is_absolute(programs):
-    assert crooked(programs, "/tmp/eyelet-crooked-file") == NAME_REFUSED
+    assert crooked(programs, "/tmp/eyelet-crooked-file", 1) == NAME_REFUSED
 
 
 def test_offered_name_with_terminal_escapes(programs):
-    assert crooked(programs, "x\x1b[2J\x1b]0;owned\x07y") == NAME_REFUSED
+    assert crooked(programs, "x\x1b[2J\x1b]0;owned\x07y", 1) == NAME_REFUSED
 
 
 def test_file_with_a_wrong_hash(programs):
     """It never takes its place."""
-    crooked(programs, "innocent")
+    assert crooked(programs, "innocent", 8) == 0
