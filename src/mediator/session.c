@@ -54,6 +54,8 @@ static uint64_t session_new_id(const struct registry *registry)
     return id;
 }
 
+static const char session_has_successor[] = "another program waits for calls with this key now";
+
 /* The newer session wins, since the older one may be dead without knowing it. But two living
  * programs with one key would throw each other out for ever: then the older one stays. */
 static bool session_replace(struct session *session, struct session *older, uint64_t now_us)
@@ -74,15 +76,14 @@ static bool session_replace(struct session *session, struct session *older, uint
     }
     log_info(&server->log, "%s: replaced by a newer session", session_short_id(session, name));
     session_end(older, wire_ErrorCode_ERROR_REPLACED, NULL,
-                older->entry.instance == session->entry.instance
-                    ? "this ID has registered again"
-                    : "another program waits for calls with this key now");
+                older->entry.instance == session->entry.instance ? "this ID has registered again"
+                                                                 : session_has_successor);
     return true;
 }
 
 /* Programs with one key may dial beside each other, and beside the one of them that can be called.
  * Its place, and that of our own older session, is ours. */
-static bool session_replace_older(struct session *session, uint64_t now_us)
+static bool session_replace_older(struct session *session, bool yields, uint64_t now_us)
 {
     const struct registry *registry = session->server->registry;
     const struct registry_entry *own = &session->entry;
@@ -94,6 +95,10 @@ static bool session_replace_older(struct session *session, uint64_t now_us)
         bool rival = entry->instance == own->instance || (entry->listens && own->listens);
         if (entry == own)
             continue;
+        if (rival && yields && entry->instance != own->instance) {
+            session_end(session, wire_ErrorCode_ERROR_REPLACED, NULL, session_has_successor);
+            return false;
+        }
         if (rival && !session_replace(session, session_of_entry(entry), now_us))
             return false;
         others += !rival;
@@ -147,7 +152,7 @@ static void session_register(struct session *session, const wire_Register *msg, 
     if (session->state == SESSION_GREETED)
         session->entry.instance = session_instance(msg);
     if ((session->state == SESSION_GREETED || began_to_listen) &&
-        !session_replace_older(session, now_us))
+        !session_replace_older(session, msg->yields, now_us))
         return;
     if (session->state == SESSION_GREETED) {
         session->entry.session_id = session_new_id(server->registry);

@@ -98,6 +98,7 @@ void session_publish(struct eyelet_endpoint *ep)
     r->no_relay = ep->policy == EYELET_DIRECT_ONLY;
     r->instance.size = sizeof s->instance;
     memcpy(r->instance.bytes, s->instance, sizeof s->instance);
+    r->yields = s->was_replaced;
     r->visibility = s->visibility;
     if (s->visibility == wire_Visibility_VISIBLE_TO_LISTED) {
         for (size_t i = 0; i < s->listed_count; i++) {

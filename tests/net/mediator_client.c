@@ -244,6 +244,7 @@ bool client_register(struct client *client, wire_Visibility visibility, const ch
     body->has_coordinates = true;
     client_add_host(&body->coordinates, host);
     body->visibility = visibility;
+    body->yields = client->yields;
     if (client->instance != 0) {
         body->instance.size = WIRE_INSTANCE_BYTES;
         memset(body->instance.bytes, client->instance, WIRE_INSTANCE_BYTES);

@@ -43,6 +43,7 @@ struct client {
     gnutls_certificate_credentials_t credentials;
     struct channel *channel;
     uint8_t instance; /* said when it registers, 8 times; 0: nothing is said */
+    bool yields;      /* likewise */
     uint64_t session_id;
     uint8_t session_key[WIRE_SESSION_KEY_BYTES];
     wire_Registered registered;

@@ -134,6 +134,26 @@ static void test_the_newest_that_listens_is_called(void **state)
     assert_true(client_expect_error(&stage->peer, wire_ErrorCode_ERROR_NO_SUCH_PEER, &stage->msg));
 }
 
+static void test_who_was_replaced_waits_for_its_place(void **state)
+{
+    struct stage *stage = *state;
+    struct client older;
+
+    assert_true(client_register(&stage->two, ANYONE, NULL, NULL));
+    assert_true(client_expect_error(&stage->one, REPLACED, &stage->msg));
+    assert_true(open_beside(stage, &stage->one, 1, &older));
+    older.yields = true;
+    assert_false(client_register(&older, ANYONE, NULL, NULL));
+    assert_true(is_called(stage, &stage->two, 1));
+    client_close(&older);
+    client_close(&stage->two);
+    assert_true(open_beside(stage, &stage->one, 1, &older));
+    older.yields = true;
+    assert_true(client_register(&older, ANYONE, NULL, NULL));
+    assert_true(is_called(stage, &older, 2));
+    client_close(&older);
+}
+
 static void test_programs_with_one_key_are_bounded(void **state)
 {
     struct stage *stage = *state;
@@ -216,6 +236,7 @@ int main(void)
         TEST(test_nobody_dials_its_own_id),
         TEST(test_a_program_that_comes_back_takes_its_own_place),
         TEST(test_the_newest_that_listens_is_called),
+        TEST(test_who_was_replaced_waits_for_its_place),
         TEST(test_programs_with_one_key_are_bounded),
         TEST(test_a_dial_is_resumed_by_the_program_that_has_it),
         TEST(test_each_has_its_own_connection_for_datagrams),

@@ -2,6 +2,7 @@
 """Several programs with one key: one waits for calls, others dial, all at the same time."""
 
 import subprocess
+import time
 
 from flow import MIB
 from test_connect import TEXT
@@ -81,8 +82,15 @@ def test_the_listener_that_came_last_is_called(programs):
         caller, callee = net.peer("a"), net.peer("b")
         older = callee.start("listen", "--allow", "any", "--exec", "cat", flags=())
         net.wait_until(lambda: "listening as" in older.err(), 10, "the older one listens")
-        serve(callee)
+        newer = serve(callee)
         net.wait_until(lambda: "another program waits for calls with this key now" in older.err(), 5,
                        "the older one says why nobody calls it")
+        for call in call_all(net, caller, callee, 1):
+            end(call)
+        time.sleep(14)  # the older one asks every 10 s or so
+        assert not newer.events("mediator_lost"), newer.err()
+        assert older.err().count("lost the mediator") == 1, older.err()
+        newer.stop()
+        net.wait_until(lambda: "registered with the mediator again" in older.err(), 20, "the older one is back")
         for call in call_all(net, caller, callee, 1):
             end(call)
