@@ -81,6 +81,9 @@ static void collect(void *context, const char *name, size_t name_bytes, uint64_t
 
 static bool append(struct answers *to, const uint8_t *data, size_t bytes)
 {
+    if (bytes == 0) {
+        return true;
+    }
     if (to->end + bytes > to->capacity) {
         size_t capacity = 2 * to->capacity + bytes;
         uint8_t *grown = realloc(to->data, capacity);
