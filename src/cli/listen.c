@@ -357,7 +357,7 @@ static int find_allowed(struct listener *listener, const struct options *options
         !peers_allow_file(&listener->allowed, settings->authorized_peers, settings->known_peers,
                           why)) {
         if (errno != ENOENT) {
-            return report_usage(report, "%s: %s", settings->authorized_peers, why);
+            return report_usage(report, "%s", why);
         }
         return report_usage(report,
                             "nobody is allowed to call: give --allow ID, --allow NAME or --allow "

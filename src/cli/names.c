@@ -41,9 +41,9 @@ static bool is_control(uint32_t point)
  * marks without width, make two different names look the same. */
 static bool is_disguise(uint32_t point)
 {
-    return point == 0x061c || (point >= 0x200b && point <= 0x200f) ||
-           (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069) ||
-           point == 0xfeff;
+    return point == 0xad || point == 0x061c || point == 0x180e ||
+           (point >= 0x200b && point <= 0x200f) || (point >= 0x2028 && point <= 0x202e) ||
+           (point >= 0x2060 && point <= 0x206f) || point == 0xfeff;
 }
 
 static const char *component_fault(const char *part, size_t bytes)

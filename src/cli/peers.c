@@ -36,39 +36,56 @@ static bool split(char *line, char **first, char **second)
     return (*second)[strcspn(*second, BLANKS)] == '\0';
 }
 
-static bool find_name(const char *wanted, const char *path, eyelet_id *id, char *why)
+static bool cannot_read(char *why, const char *path, int error)
 {
-    char line[MAX_LINE_BYTES];
+    snprintf(why, PEERS_WHY_BYTES, "cannot read %s: %s", path, strerror(error));
+    errno = error;
+    return false;
+}
+
+/* 1: found; 0: not there; -1: why is set. */
+static int search_name(FILE *file, const char *wanted, const char *path, eyelet_id *id, char *why)
+{
     char name[PEERS_MAX_NAME_BYTES + 1];
-    FILE *file = fopen(path, "re");
-    if (!file && errno != ENOENT) {
-        snprintf(why, PEERS_WHY_BYTES, "cannot read %s: %s", path, strerror(errno));
-        return false;
-    }
-    int number = 0;
-    while (file && fgets(line, sizeof(line), file)) {
-        number++;
+    char *line = NULL;
+    size_t capacity = 0;
+    int found = 0;
+    errno = 0;
+    for (int number = 1; found == 0 && getline(&line, &capacity, file) >= 0; number++) {
         int kind = peers_parse_line(line, name, id);
         if (kind < 0) {
             snprintf(why, PEERS_WHY_BYTES, "%s, line %d: expected a name and an ID", path, number);
-            fclose(file);
-            return false;
         }
-        if (kind > 0 && strcmp(name, wanted) == 0) {
-            fclose(file);
-            return true;
-        }
+        found = kind > 0 && strcmp(name, wanted) != 0 ? 0 : kind;
+    }
+    if (found == 0 && ferror(file)) {
+        (void)cannot_read(why, path, errno);
+        found = -1;
+    }
+    free(line);
+    return found;
+}
+
+static bool find_name(const char *wanted, const char *path, eyelet_id *id, char *why)
+{
+    int found = 0;
+    FILE *file = fopen(path, "re");
+    if (!file && errno != ENOENT) {
+        return cannot_read(why, path, errno);
     }
     if (file) {
+        found = search_name(file, wanted, path, id, why);
         fclose(file);
     }
-    char shown[80];
-    names_show(wanted, strlen(wanted), shown, sizeof(shown));
-    snprintf(why, PEERS_WHY_BYTES,
-             "\"%s\" is neither an ID (52 letters and digits, see \"eyelet id\" there) nor a name "
-             "in %s (one \"NAME ID\" a line)",
-             shown, path);
-    return false;
+    if (found == 0) {
+        char shown[80];
+        names_show(wanted, strlen(wanted), shown, sizeof(shown));
+        snprintf(why, PEERS_WHY_BYTES,
+                 "\"%s\" is neither an ID (52 letters and digits, see \"eyelet id\" there) nor a "
+                 "name in %s (one \"NAME ID\" a line)",
+                 shown, path);
+    }
+    return found > 0;
 }
 
 int peers_parse_line(const char *line, char name[static PEERS_MAX_NAME_BYTES + 1], eyelet_id *id)
@@ -76,11 +93,12 @@ int peers_parse_line(const char *line, char name[static PEERS_MAX_NAME_BYTES + 1
     char copy[MAX_LINE_BYTES];
     char *first;
     char *second;
-    size_t bytes = strlen(line);
+    size_t bytes = strcspn(line, "#"); /* a comment may be as long as it likes */
     if (bytes >= sizeof(copy)) {
         return -1;
     }
-    memcpy(copy, line, bytes + 1);
+    memcpy(copy, line, bytes);
+    copy[bytes] = '\0';
     char *text = trim(copy);
     if (*text == '\0') {
         return 0;
@@ -120,21 +138,29 @@ bool peers_allow(struct peers *peers, const char *text, const char *known_peers,
 
 bool peers_allow_file(struct peers *peers, const char *path, const char *known_peers, char *why)
 {
-    char line[MAX_LINE_BYTES];
     FILE *file = fopen(path, "re");
     if (!file) {
-        int error = errno;
-        snprintf(why, PEERS_WHY_BYTES, "cannot read %s: %s", path, strerror(error));
-        errno = error;
-        return false;
+        return cannot_read(why, path, errno);
     }
+    char *line = NULL;
+    size_t capacity = 0;
     bool ok = true;
-    while (ok && fgets(line, sizeof(line), file)) {
-        char *text = trim(line);
-        ok = *text == '\0' || peers_allow(peers, text, known_peers, why);
-    }
-    fclose(file);
     errno = 0;
+    for (int number = 1; ok && getline(&line, &capacity, file) >= 0; number++) {
+        char fault[PEERS_WHY_BYTES];
+        char *text = trim(line);
+        ok = *text == '\0' || peers_allow(peers, text, known_peers, fault);
+        if (!ok) {
+            snprintf(why, PEERS_WHY_BYTES, "%.200s, line %d: %.350s", path, number, fault);
+        }
+    }
+    if (ok && ferror(file)) {
+        ok = cannot_read(why, path, errno);
+    } else {
+        errno = 0;
+    }
+    free(line);
+    fclose(file);
     return ok;
 }
 

@@ -10,7 +10,7 @@
 #include "eyelet.h"
 
 #define PEERS_MAX_NAME_BYTES 64
-#define PEERS_WHY_BYTES      400
+#define PEERS_WHY_BYTES      600
 
 /* Who may call. */
 struct peers {

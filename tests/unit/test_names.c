@@ -64,6 +64,8 @@ static void bad_names_have_one(void **state)
         "a\xe2\x80\x8b"
         "b",
         "\xe2\x81\xa6x",
+        "\xc2\xadx",
+        "\xe2\x81\xa0x",
         "\xef\xbb\xbf"
         "a",
     };

@@ -97,12 +97,45 @@ static void lists_say_who_may_call(void **state)
     unlink(list);
 }
 
+static void faults_name_file_and_line(void **state)
+{
+    char known[32];
+    char list[32];
+    char why[PEERS_WHY_BYTES];
+    char text[2200];
+    char place[64];
+    struct peers peers = {0};
+    eyelet_id id;
+    (void)state;
+    /* a comment longer than any line that is read in one piece, whose end is no peer */
+    memset(text, 'x', sizeof(text));
+    snprintf(text, 3, "# ");
+    text[2] = 'x';
+    snprintf(text + 2000, sizeof(text) - 2000, " any\nanna " ID_A "\nberta\n");
+    write_temporary(known, text);
+    assert_true(peers_resolve("anna", known, &id, why));
+    assert_false(peers_resolve("berta", known, &id, why));
+    snprintf(place, sizeof(place), "%s, line 3: ", known);
+    assert_memory_equal(why, place, strlen(place));
+    snprintf(text + 2000, sizeof(text) - 2000, " any\n\ncarla\n");
+    write_temporary(list, text);
+    assert_false(peers_allow_file(&peers, list, "/nonexistent/file", why));
+    snprintf(place, sizeof(place), "%s, line 3: ", list);
+    assert_memory_equal(why, place, strlen(place));
+    assert_false(peers.anyone);
+    assert_false(peers_allow_file(&peers, "/", known, why));
+    assert_int_equal(errno, EISDIR);
+    unlink(known);
+    unlink(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_names_and_ids),
         cmocka_unit_test(peers_are_ids_or_names),
         cmocka_unit_test(lists_say_who_may_call),
+        cmocka_unit_test(faults_name_file_and_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
