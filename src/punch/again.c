@@ -29,9 +29,7 @@ static void refill(struct punch *p)
     if (p->now_us < a->refill_us)
         return;
     a->refill_us = p->now_us + REFILL_US;
-    a->strangers_sent = 0;
-    for (size_t i = 0; i < p->remote_count; i++)
-        p->remotes[i].sent_unproven = 0;
+    strangers_forget(p);
     for (size_t i = 0; i < PUNCH_MAX_PAIRS; i++)
         p->pairs[i].link_copies = 0;
 }

@@ -78,11 +78,59 @@ bool punch_budget_take(struct punch_budget *b, uint64_t now_us, const struct stu
     return true;
 }
 
+/* In this minute; also where the clock went back. */
+static uint32_t strange(const struct punch_budget *b, size_t i, uint64_t now_us)
+{
+    bool over =
+        now_us >= b->strange[i].from_us && now_us - b->strange[i].from_us >= PUNCH_BUDGET_MINUTE_US;
+
+    return over ? 0 : b->strange[i].sent;
+}
+
+/* Its place, or that of the one that was sent least. */
+static size_t strange_place(const struct punch_budget *b, uint64_t now_us,
+                            const struct stun_addr *to)
+{
+    size_t least = 0;
+
+    for (size_t i = 0; i < PUNCH_BUDGET_ADDRESSES; i++) {
+        if (b->strange[i].sent > 0 && stun_addr_same_ip(&b->strange[i].ip, to))
+            return i;
+        if (strange(b, i, now_us) < strange(b, least, now_us))
+            least = i;
+    }
+    return least;
+}
+
+bool punch_budget_strange(const struct punch_budget *b, uint64_t now_us, const struct stun_addr *to)
+{
+    size_t i = strange_place(b, now_us, to);
+
+    return !stun_addr_same_ip(&b->strange[i].ip, to) ||
+           strange(b, i, now_us) < PUNCH_BUDGET_STRANGER_MINUTE;
+}
+
+void punch_budget_count_strange(struct punch_budget *b, uint64_t now_us, const struct stun_addr *to)
+{
+    size_t i = strange_place(b, now_us, to);
+
+    if (!stun_addr_same_ip(&b->strange[i].ip, to) || strange(b, i, now_us) == 0) {
+        b->strange[i].ip = *to;
+        b->strange[i].from_us = now_us;
+        b->strange[i].sent = 0;
+    } else if (now_us < b->strange[i].from_us) {
+        b->strange[i].from_us = now_us;
+    }
+    b->strange[i].sent++;
+}
+
 void punch_budget_answered(struct punch_budget *b, const struct stun_addr *to)
 {
     for (size_t i = 0; i < PUNCH_BUDGET_ADDRESSES; i++) {
         if (b->to[i].ip.family != STUN_NO_FAMILY && stun_addr_same_ip(&b->to[i].ip, to))
             memset(&b->to[i], 0, sizeof(b->to[i]));
+        if (b->strange[i].sent > 0 && stun_addr_same_ip(&b->strange[i].ip, to))
+            memset(&b->strange[i], 0, sizeof(b->strange[i]));
     }
 }
 

@@ -11,6 +11,9 @@
 #define PUNCH_BUDGET_ADDRESSES    64 /* remembered at once, over all dials */
 /* Over all dials: packets to one IP that has not answered, in any 10 seconds. */
 #define PUNCH_BUDGET_PER_IP_10_S 200
+/* Over all dials: packets to one IP at which nobody has seen the peer, in a minute. */
+#define PUNCH_BUDGET_STRANGER_MINUTE 20
+#define PUNCH_BUDGET_MINUTE_US       60000000u
 
 /* The same for a search, which is allowed only where the peer itself was seen. */
 #define PUNCH_BUDGET_SEARCH_PER_IP_10_S 560
@@ -31,6 +34,11 @@ struct punch_budget {
         uint32_t sent[PUNCH_BUDGET_SLOTS]; /* sent[0] is the newest */
         uint32_t searched[PUNCH_BUDGET_SLOTS];
     } to[PUNCH_BUDGET_ADDRESSES];
+    struct {
+        struct stun_addr ip; /* address part */
+        uint64_t from_us;    /* when the minute began */
+        uint32_t sent;
+    } strange[PUNCH_BUDGET_ADDRESSES];
     uint64_t search_from_us; /* no new search before */
     struct {
         struct stun_addr mine, theirs; /* address parts */
@@ -41,7 +49,13 @@ struct punch_budget {
 
 /* True, and counted, if one more packet may go to this address now. */
 bool punch_budget_take(struct punch_budget *b, uint64_t now_us, const struct stun_addr *to);
-/* The address has proven that it wants packets: its count starts anew. */
+/* True if one more packet may go to an address at which nobody has seen the peer; such packets
+ * count here, too. */
+bool punch_budget_strange(const struct punch_budget *b, uint64_t now_us,
+                          const struct stun_addr *to);
+void punch_budget_count_strange(struct punch_budget *b, uint64_t now_us,
+                                const struct stun_addr *to);
+/* The address has proven that it wants packets: its counts start anew. */
 void punch_budget_answered(struct punch_budget *b, const struct stun_addr *to);
 
 /* ---- searches: one at a time, with pauses ---- */

@@ -32,7 +32,8 @@
 #define EVENTS_KEPT          12 /* for notes and for what became of the path */
 #define SEEN                 32
 #define UNPROVEN_LINK_COPIES 64
-#define REFLEXIVE_PAIRS      12 /* unproven, to one IP address */
+#define REFLEXIVE_PAIRS      12                   /* unproven, to one IP address */
+#define STRANGERS            PUNCH_MAX_CANDIDATES /* addresses that nobody vouches for */
 #define NO_PAIR              UINT16_MAX
 
 enum state { WAITING, PUNCHING, CONNECTED, FAILED };
@@ -49,10 +50,15 @@ struct remote {
     struct stun_addr addr;
     uint8_t kind;
     bool attested;
-    bool stale;             /* until it is signalled anew, or dropped */
-    bool gone;              /* dropped; stays known for what has been sent there */
-    uint64_t answered_us;   /* a check of ours, from there; 0: never */
-    uint16_t sent_unproven; /* packets that went there before a check was answered from there */
+    bool stale;           /* until it is signalled anew, or dropped */
+    bool gone;            /* dropped; stays known for what has been sent there */
+    uint64_t answered_us; /* a check of ours, from there; 0: never */
+};
+
+/* From the first place on; the others have sent 0. */
+struct stranger {
+    struct stun_addr ip; /* address part */
+    uint8_t sent;        /* packets, at most twice PUNCH_BUDGET_UNATTESTED */
 };
 
 struct pair {
@@ -127,8 +133,7 @@ struct again {
     uint64_t recover_us, recover_until_us; /* after a loss; 0: none */
     uint64_t retry_us, retry_gap_us;       /* in FAILED with the relay up; NEVER: not */
     uint64_t refill_us; /* when addresses that nobody vouches for may have some packets again */
-    unsigned strangers_sent; /* to all of them since then */
-    bool told;               /* of a failure: */
+    bool told;          /* of a failure: */
     enum punch_failure failure;
 };
 
@@ -165,6 +170,7 @@ struct punch {
     } sockets[PUNCH_SEARCH_SOCKET]; /* those of a search are its own business */
     struct remote remotes[PUNCH_MAX_CANDIDATES];
     size_t remote_count;
+    struct stranger strangers[STRANGERS];
     bool stale; /* some of them are */
     struct pair pairs[PUNCH_MAX_PAIRS];
     uint16_t selected;
@@ -218,6 +224,12 @@ bool remote_ip_answered(const struct punch *p, const struct stun_addr *addr); /*
 const struct remote *remote_public(const struct punch *p, uint8_t family); /* best attested one */
 void remotes_sweep(struct punch *p); /* drops what has stayed stale, if any may have */
 void remotes_drop(struct punch *p);  /* the path that may have held one is lost */
+
+/* ---- strangers.c ---- */
+/* False: enough went to an address that nobody vouches for. */
+bool strangers_allow(const struct punch *p, const struct pair *pair, unsigned reserve);
+void strangers_count(struct punch *p, const struct pair *pair); /* a packet goes there */
+void strangers_forget(struct punch *p);
 
 /* ---- pairs.c ---- */
 uint16_t pair_find(const struct punch *p, unsigned socket, const struct stun_addr *remote);
@@ -311,9 +323,6 @@ size_t search_routes(const struct punch *p, struct punch_pair *routes, size_t ro
 /* ---- outbox.c ---- */
 bool outbox_blocked(const struct punch *p, unsigned reserve); /* the plain punch has sent enough */
 bool outbox_allows(struct punch *p, const struct stun_addr *to, unsigned reserve);
-/* False: enough went to an address that nobody vouches for. */
-bool outbox_vouched(const struct punch *p, const struct pair *pair, unsigned reserve);
-void outbox_count_unproven(struct punch *p, const struct pair *pair);
 bool outbox_futile(const struct punch *p); /* plain packets of ours could only do harm */
 void outbox_count(struct punch *p);
 uint64_t outbox_next(const struct punch *p);

@@ -10,8 +10,6 @@
 #define RESERVE_LINK      3
 #define EARLY_TRIES       3
 #define NEAR_OPENER_TTL   2
-/* To all addresses together that nobody vouches for, however often the peer names others. */
-#define STRANGERS (PUNCH_MAX_CANDIDATES * PUNCH_BUDGET_UNATTESTED)
 
 static const uint64_t retry_us[RETRY_GAPS] = {20 * MS, 60 * MS, 140 * MS, 300 * MS};
 
@@ -59,42 +57,6 @@ void outbox_count(struct punch *p)
     if (p->now_us < p->first_sent_us + SECOND)
         return;
     p->late_us = (p->late_us > p->now_us ? p->late_us : p->now_us) + LATE_GAP_US;
-}
-
-/* That the peer was heard says little: who copies its packet can send it from any address, and a
- * copy whose original is lost is as good as the original. An answer can't be had so. */
-static bool is_vouched_for(const struct punch *p, const struct pair *pair)
-{
-    return pair->attested || pair->proven || remote_ip_answered(p, &pair->remote) ||
-           (pair->heard && remote_ip_attested(p, &pair->remote));
-}
-
-/* All ports of an address together: many of them must not add up to more. An address that the peer
- * has named, and was then heard from, may have used up the first half before the peer was there. */
-bool outbox_vouched(const struct punch *p, const struct pair *pair, unsigned reserve)
-{
-    unsigned sent = 0, limit = PUNCH_BUDGET_UNATTESTED;
-
-    if (is_vouched_for(p, pair))
-        return true;
-    if (pair->heard && pair->kind != PUNCH_PEER_REFLEXIVE)
-        limit *= 2;
-    if (p->again.strangers_sent >= STRANGERS)
-        return false;
-    for (size_t i = 0; i < p->remote_count; i++) {
-        if (!p->remotes[i].attested && stun_addr_same_ip(&p->remotes[i].addr, &pair->remote))
-            sent += p->remotes[i].sent_unproven;
-    }
-    return sent + reserve < limit;
-}
-
-void outbox_count_unproven(struct punch *p, const struct pair *pair)
-{
-    struct remote *r = remote_find(p, &pair->remote);
-
-    if (!pair->proven && r != NULL && r->sent_unproven < UINT16_MAX)
-        r->sent_unproven++;
-    p->again.strangers_sent += !is_vouched_for(p, pair);
 }
 
 /* Before the time to start: a few times, closer and closer to it. */
@@ -176,7 +138,7 @@ static bool may_send(struct punch *p, struct pair *pair)
     unsigned reserve = 0;
     uint64_t until;
 
-    if (!outbox_vouched(p, pair, 0)) {
+    if (!strangers_allow(p, pair, 0)) {
         pair->next_us = NEVER;
         pair->triggered = false;
         return false;
@@ -221,7 +183,7 @@ static bool send_check(struct punch *p, struct pair *pair, struct punch_out *out
     out->ttl = opener ? opener_ttl(p, &pair->remote) : 0;
     if (!opener)
         pair->last_full_us = p->now_us;
-    outbox_count_unproven(p, pair);
+    strangers_count(p, pair);
     if (!pair->proven && (pair->heard || !pair_planned(pair)))
         outbox_count(p);
     if (!pair->proven && !pair->heard && pair->kind == PUNCH_PREDICTED)

@@ -25,20 +25,16 @@ struct remote *remote_find(struct punch *p, const struct stun_addr *addr)
     return NULL;
 }
 
-/* A place for another one: new, or that of a dropped one to which least was sent. */
+/* A place for another one: new, or that of a dropped one. */
 static struct remote *place(struct punch *p)
 {
-    struct remote *found = NULL;
-
     if (p->remote_count < PUNCH_MAX_CANDIDATES)
         return &p->remotes[p->remote_count++];
     for (size_t i = 0; i < p->remote_count; i++) {
-        struct remote *r = &p->remotes[i];
-
-        if (r->gone && (found == NULL || r->sent_unproven < found->sent_unproven))
-            found = r;
+        if (p->remotes[i].gone)
+            return &p->remotes[i];
     }
-    return found;
+    return NULL;
 }
 
 struct remote *remote_add(struct punch *p, enum punch_kind kind, const struct stun_addr *addr,

@@ -28,7 +28,7 @@ static bool fits(const struct punch *p, const struct pair *pair, bool heard)
     if (!pair->used || pair->link_copies >= UNPROVEN_LINK_COPIES)
         return false;
     if (heard)
-        return pair->heard && outbox_vouched(p, pair, RESERVE_CHECKS);
+        return pair->heard && strangers_allow(p, pair, RESERVE_CHECKS);
     return pair->attested && !pair->heard && !pair_planned(pair) && !is_held(p, pair);
 }
 
@@ -98,7 +98,7 @@ static struct pair *speaking_hole(struct punch *p)
 static void add_copy(struct punch *p, struct pair *pair, struct punch_pair *route)
 {
     pair->link_copies++;
-    outbox_count_unproven(p, pair);
+    strangers_count(p, pair);
     route->socket = pair->socket;
     route->remote = pair->remote;
 }

@@ -15,6 +15,7 @@
 
 static _Alignas(max_align_t) uint8_t memory[NET_ENGINE_BYTES];
 static struct punch *p;
+static struct punch_budget *host_budget; /* of the engines that start makes; NULL: none */
 static uint64_t seed, now;
 static struct punch_out out;
 static uint8_t sent[PUNCH_MAX_PACKET_BYTES];
@@ -34,6 +35,7 @@ static inline void start(bool caller, bool credentials)
         .remote_ufrag = credentials ? "them" : NULL,
         .remote_password = credentials ? "their-password-their-pass" : NULL,
         .profile = {.mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT, .endpoints_seen = 4},
+        .budget = host_budget,
         .random = net_random_bytes,
         .random_context = &seed,
     };

@@ -64,6 +64,38 @@ static void an_answer_frees_the_address(void **state)
     assert_true(punch_budget_take(&b, 0, &to));
 }
 
+static unsigned take_strange(struct punch_budget *b, uint64_t now_us, const struct stun_addr *to)
+{
+    unsigned taken = 0;
+
+    for (; taken < 1000 && punch_budget_strange(b, now_us, to); taken++)
+        punch_budget_count_strange(b, now_us, to);
+    return taken;
+}
+
+static void strangers_have_a_limit_of_their_own(void **state)
+{
+    struct punch_budget b = {0};
+    struct stun_addr to = stun_addr_v4(192, 0, 2, 1, 1), same = stun_addr_v4(192, 0, 2, 1, 2);
+    struct stun_addr other = stun_addr_v4(192, 0, 2, 2, 1);
+
+    (void)state;
+    assert_int_equal(take_strange(&b, 90 * SECOND, &to), PUNCH_BUDGET_STRANGER_MINUTE);
+    assert_int_equal(take_strange(&b, 140 * SECOND, &same), 0);
+    assert_int_equal(take_strange(&b, 140 * SECOND, &other), PUNCH_BUDGET_STRANGER_MINUTE);
+    for (unsigned i = 0; i < 1000; i++) {
+        struct stun_addr crowd = stun_addr_v4(10, 0, (uint8_t)(i / 256), (uint8_t)i, 1);
+
+        assert_true(punch_budget_strange(&b, 141 * SECOND, &crowd));
+        punch_budget_count_strange(&b, 141 * SECOND, &crowd);
+    }
+    assert_int_equal(take_strange(&b, 141 * SECOND, &to), 0);
+    assert_int_equal(take_strange(&b, 10 * SECOND, &to), 0); /* the clock went back */
+    assert_int_equal(take_strange(&b, 150 * SECOND, &to), PUNCH_BUDGET_STRANGER_MINUTE);
+    punch_budget_answered(&b, &same);
+    assert_int_equal(take_strange(&b, 150 * SECOND, &to), PUNCH_BUDGET_STRANGER_MINUTE);
+}
+
 static void a_crowd_of_addresses_does_not_free_the_busy_one(void **state)
 {
     struct punch_budget b = {0};
@@ -97,6 +129,7 @@ int main(void)
         cmocka_unit_test(one_address_has_a_limit_whatever_the_port),
         cmocka_unit_test(no_ten_seconds_see_more_than_the_limit),
         cmocka_unit_test(an_answer_frees_the_address),
+        cmocka_unit_test(strangers_have_a_limit_of_their_own),
         cmocka_unit_test(a_crowd_of_addresses_does_not_free_the_busy_one),
         cmocka_unit_test(a_clock_that_goes_back_neither_frees_nor_blocks),
     };

@@ -77,6 +77,47 @@ static void an_address_that_the_peer_has_named_is_tried_again(void **state)
     assert_in_range(packets_to(66), PUNCH_BUDGET_UNATTESTED - 1, PUNCH_BUDGET_UNATTESTED);
 }
 
+/* Packets to one address while the peer names it and 31 others in turns, always as a new candidate.
+ */
+static unsigned packets_to_one_of_many(uint64_t until_us)
+{
+    struct punch_note again = {.kind = PUNCH_NOTE_AGAIN};
+    struct stun_addr victim = from(66, 6666).remote;
+    unsigned count = 0;
+
+    start(false, true);
+    punch_start(p, now, now);
+    for (unsigned turn = 0; now < until_us; turn++, now += 5 * MS) {
+        punch_new_candidates(p, now);
+        add(turn % 2 == 0 ? 66 : (uint8_t)(70 + turn % 31), (uint16_t)(1000 + turn), false);
+        punch_note_input(p, now, &again);
+        while (next(STUN_BINDING_REQUEST))
+            count += stun_addr_same_ip(&out.pair.remote, &victim);
+        while (event(PUNCH_EVENT_NOTE, NULL))
+            ;
+    }
+    return count;
+}
+
+static void an_address_whose_place_others_took_is_not_forgotten(void **state)
+{
+    (void)state;
+    assert_in_range(packets_to_one_of_many(55 * SECOND), 1, PUNCH_BUDGET_UNATTESTED);
+}
+
+static void nor_is_it_in_other_dials(void **state)
+{
+    static struct punch_budget shared;
+    unsigned count = 0;
+
+    (void)state;
+    host_budget = &shared;
+    for (unsigned dial = 0; dial < 20; dial++)
+        count += packets_to_one_of_many(2 * SECOND); /* all of them at the same time */
+    host_budget = NULL;
+    assert_in_range(count, PUNCH_BUDGET_UNATTESTED, PUNCH_BUDGET_STRANGER_MINUTE);
+}
+
 static void with_a_path_nobody_else_is_probed(void **state)
 {
     (void)state;
@@ -161,6 +202,8 @@ int main(void)
         cmocka_unit_test(one_way_does_not_stop_the_plan),
         cmocka_unit_test(a_copy_from_a_stranger_buys_five_packets),
         cmocka_unit_test(an_address_that_the_peer_has_named_is_tried_again),
+        cmocka_unit_test(an_address_whose_place_others_took_is_not_forgotten),
+        cmocka_unit_test(nor_is_it_in_other_dials),
         cmocka_unit_test(with_a_path_nobody_else_is_probed),
         cmocka_unit_test(checks_do_not_cause_a_storm),
         cmocka_unit_test(openers_stay_away_from_the_routers_of_neighbours),
