@@ -97,6 +97,10 @@ static void tell_step(struct session *session, const eyelet_step *step)
 {
     struct report *report = session->loop->report;
     if (report->verbose == 0) {
+        if (session->connected && strcmp(step->what, "lost") == 0) {
+            report_note(report, "%.8s... has fallen silent: waiting for it (--patience)",
+                        session->peer);
+        }
         return;
     }
     if (report->json) {

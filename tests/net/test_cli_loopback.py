@@ -7,6 +7,7 @@ no root. tests/net/run runs these among the others; by itself:
 """
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 
-from loopback import MIB, NOBODY, Loopback, big, loopback, main, read
+from loopback import MIB, NOBODY, Loopback, big, loopback, main, read, wait_for
 
 
 def test_pipe_of_100_mb_both_ways(programs):
@@ -203,6 +204,21 @@ def test_killed_sender_leaves_nothing(programs):
         send = net.run("a", "send", net.path("huge"), "--peer", net.id("b"))
         net.wait_event(recv, "first_byte")
         send.terminate()
+        net.expect(recv, 1)
+        assert os.listdir(net.path("in")) == [], os.listdir(net.path("in"))
+
+
+def test_sender_that_cannot_say_goodbye(programs):
+    """The receiver says what it waits for, and gives up in the end."""
+    with loopback(programs) as net:
+        with open(net.path("huge"), "wb") as file:
+            file.truncate(3 << 30)
+        recv = net.run("b", "recv", "--peer", net.id("a"), "-o", net.path("in"), "--patience", "6", flags=())
+        wait_for(lambda: "waiting for files" in net.said(recv), "it waits")
+        send = net.run("a", "send", net.path("huge"), "--peer", net.id("b"))
+        net.wait_event(send, "first_byte")
+        send.kill()
+        wait_for(lambda: "has fallen silent: waiting for it" in net.said(recv), "it says so")
         net.expect(recv, 1)
         assert os.listdir(net.path("in")) == [], os.listdir(net.path("in"))
 
