@@ -44,19 +44,25 @@ static bool eyelet_open(struct client *client, struct in_addr own, struct in_add
     return false;
 }
 
-/* A keepalive from this socket, and its answer. */
+/* A keepalive from this socket, and another one that echoes what the answer brings. */
 static bool eyelet_attest(const struct client *client, int fd)
 {
     uint8_t bytes[STUN_MAX_MESSAGE_BYTES];
     struct pollfd polled = {.fd = fd, .events = POLLIN};
-    struct stun_message answer;
-    size_t size = client_keepalive(client, 1, bytes, sizeof bytes);
+    struct client_nonce nonce = {0};
 
-    if (size == 0 || send(fd, bytes, size, 0) < 0 || poll(&polled, 1, RELAY_EYELET_PATIENCE_MS) < 1)
-        return false;
-    ssize_t got = recv(fd, bytes, sizeof bytes, 0);
-    return got > 0 && stun_parse(bytes, (size_t)got, &answer) == STUN_OK &&
-           answer.type == STUN_BINDING_SUCCESS;
+    for (uint64_t sequence = 1; sequence <= 2; sequence++) {
+        size_t size = client_keepalive(client, sequence, &nonce, bytes, sizeof bytes);
+        if (size == 0 || send(fd, bytes, size, 0) < 0 ||
+            poll(&polled, 1, RELAY_EYELET_PATIENCE_MS) < 1)
+            return false;
+        ssize_t got = recv(fd, bytes, sizeof bytes, 0);
+        if (got <= 0)
+            return false;
+        if (!client_challenged(bytes, (size_t)got, &nonce))
+            return true;
+    }
+    return false;
 }
 
 /* The tag that a PEER_COORD brings. */

@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Datagrams at a bounce server. Input: one byte that chooses the client's family, one whether the
- * integrity is made right for a known session, then the datagram. Whatever comes, an answer goes
- * back to the client's own IP and is no larger than its question or a plain answer allows. */
+ * integrity, and then the nonce, is made right for a known session, then the datagram. Whatever
+ * comes, an answer goes back to the client's own IP and is no larger than its question or a plain
+ * answer allows. */
 #include <assert.h>
 #include <string.h>
 
 #include "mediator/bounce.h"
 
+#define SESSION_ID         1
+#define NOW_US             1000000
 #define MOST_FOR_DISCOVERY 92 /* a Binding success over IPv6 with both of our addresses */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct attested *find(void *context, uint64_t session_id)
 {
-    return session_id == 0 ? NULL : context;
+    return session_id == SESSION_ID ? context : NULL;
 }
 
 /* Signs what the fuzzer made up, so that the way behind the integrity check is walked too. */
-static size_t sign(const uint8_t *data, size_t size, const struct attested *session, uint8_t *out,
-                   size_t capacity)
+static size_t sign(const uint8_t *data, size_t size, const struct attested *session,
+                   const uint8_t nonce[NONCE_BYTES], uint8_t *out, size_t capacity)
 {
     struct stun_builder builder = {.buffer = out, .capacity = capacity, .size = size};
 
     if (size < STUN_HEADER_BYTES || size > capacity)
         return 0;
     memcpy(out, data, size);
+    if (nonce != NULL)
+        stun_add_bytes(&builder, STUN_NONCE, nonce, NONCE_BYTES);
     stun_add_integrity_sha256(&builder, session->key, sizeof session->key);
     return stun_finish(&builder);
 }
@@ -41,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .context = &session,
     };
     struct bounce_answer answer;
-    uint8_t made[STUN_MAX_MESSAGE_BYTES];
+    uint8_t made[STUN_MAX_MESSAGE_BYTES], nonce[NONCE_BYTES];
 
     if (size >= 2 && bounce.plain != NULL && bounce.keepalive != NULL && bounce.behaviour != NULL) {
         bool ipv6 = data[0] & 1;
@@ -56,10 +61,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         question.from =
             stun_addr_from_ip((const uint8_t *)"\x20\x01\x02\x03zzzzzzzzzzzz", ipv6 ? 16 : 4, 4444);
         if (data[1] & 1) {
-            question.size = sign(data + 2, size - 2, &session, made, sizeof made);
+            nonce_make(bounce.nonce_key, SESSION_ID, &question.from, NOW_US, nonce);
+            question.size =
+                sign(data + 2, size - 2, &session, data[1] & 2 ? nonce : NULL, made, sizeof made);
             question.bytes = made;
         }
-        if (question.size > 0 && bounce_answer(&bounce, &question, 1000000, &answer)) {
+        if (question.size > 0 && bounce_answer(&bounce, &question, NOW_US, &answer)) {
             struct stun_message reply;
             assert(stun_addr_same_ip(&answer.to, &question.from));
             assert(answer.socket < bounce.socket_count);

@@ -31,7 +31,7 @@ static bool make(struct world *world)
     for (size_t i = 0; i < MEMBERS; i++) {
         struct attested_address from = {.addr = stun_addr_v4(192, 0, 2, (uint8_t)i, 1000),
                                         .socket = (uint8_t)i};
-        attested_keepalive(&world->attested[i], &from, 1, 1000000);
+        attested_keepalive(&world->attested[i], &from, 1, true, 1000000);
         world->member[i].attested = &world->attested[i];
     }
     world->member[2].stream = (struct relay_stream *)(void *)world; /* never looked into */

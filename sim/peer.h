@@ -6,6 +6,7 @@
 #ifndef SIM_PEER_H
 #define SIM_PEER_H
 
+#include "mediator/nonce.h"
 #include "nat/profile.h"
 #include "punch/explore.h"
 #include "punch/punch.h"
@@ -26,6 +27,7 @@ struct peer_keepalive {
     uint64_t sequence, next_us;
     unsigned tries;
     bool attested;
+    uint8_t nonce[NONCE_BYTES]; /* zeros before the first challenge, which is no right one */
 };
 
 struct peer_talk {

@@ -32,6 +32,7 @@ static void send_keepalive(struct world *w, uint32_t host)
     bounce_username(mediator_session(host), username);
     stun_begin(&b, packet, sizeof(packet), STUN_BINDING_REQUEST, k->transaction);
     stun_add_bytes(&b, STUN_USERNAME, username, BOUNCE_USERNAME_BYTES);
+    stun_add_bytes(&b, STUN_NONCE, k->nonce, sizeof(k->nonce));
     stun_add_u64(&b, STUN_EYELET_SEQUENCE, k->sequence);
     stun_add_integrity_sha256(&b, w->mediator.attested[host].key,
                               sizeof(w->mediator.attested[host].key));
@@ -154,6 +155,8 @@ static bool keepalive_answer(struct world *w, uint32_t host, const struct stun_m
 {
     struct peer *p = &w->peer[host];
     struct peer_keepalive *k = &p->keepalive;
+    size_t nonce_bytes;
+    const uint8_t *nonce = stun_find(msg, STUN_NONCE, &nonce_bytes);
     bool moved;
 
     if (msg->type != STUN_BINDING_SUCCESS ||
@@ -167,6 +170,10 @@ static bool keepalive_answer(struct world *w, uint32_t host, const struct stun_m
     k->attested = true;
     k->tries = 0;
     k->next_us = peer_now(w, host) + KEEPALIVE_US;
+    if (nonce != NULL && nonce_bytes == sizeof(k->nonce)) {
+        memcpy(k->nonce, nonce, sizeof(k->nonce));
+        send_keepalive(w, host);
+    }
     if (p->reflexive.family == STUN_NO_FAMILY)
         p->reflexive = msg->mapped;
     if (w->trouble.began_us != UINT64_MAX) {

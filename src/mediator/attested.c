@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "mediator/attested.h"
 
+static size_t attested_family(const struct stun_addr *addr)
+{
+    return addr->family == STUN_IPV6;
+}
+
 static bool attested_slot_is_fresh(const struct attested_address *slot, uint64_t now_us)
 {
     return slot->addr.family != STUN_NO_FAMILY && now_us - slot->seen_us < ATTESTED_LIFETIME_US;
 }
 
-bool attested_keepalive(struct attested *attested, const struct attested_address *from,
-                        uint64_t sequence, uint64_t now_us)
+enum attested_verdict attested_keepalive(struct attested *attested,
+                                         const struct attested_address *from, uint64_t sequence,
+                                         bool echoes, uint64_t now_us)
 {
-    struct attested_address *slot = &attested->address[from->addr.family == STUN_IPV6];
+    size_t family = attested_family(&from->addr);
+    struct attested_address *slot = &attested->address[family];
 
-    if (sequence <= attested->sequence)
-        return stun_addr_equal(&slot->addr, &from->addr);
-    attested->sequence = sequence;
+    if (sequence <= attested->sequence[family])
+        return stun_addr_equal(&slot->addr, &from->addr) ? ATTESTED_ANSWER : ATTESTED_SILENCE;
+    attested->sequence[family] = sequence;
+    if (!echoes)
+        return ATTESTED_CHALLENGE;
     *slot = *from;
     slot->seen_us = slot->heard_us = now_us;
-    return true;
+    return ATTESTED_ANSWER;
 }
 
 size_t attested_fresh(const struct attested *attested, uint64_t now_us,
@@ -32,7 +41,7 @@ size_t attested_fresh(const struct attested *attested, uint64_t now_us,
 
 bool attested_heard(struct attested *attested, const struct stun_addr *from, uint64_t now_us)
 {
-    struct attested_address *slot = &attested->address[from->family == STUN_IPV6];
+    struct attested_address *slot = &attested->address[attested_family(from)];
 
     if (!attested_slot_is_fresh(slot, now_us) || !stun_addr_equal(&slot->addr, from))
         return false;

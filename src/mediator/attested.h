@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where keepalives of one session have been seen to come from: the only addresses that the mediator
- * vouches for, and the only ones that the relay sends to. Pure.
- *
- * One sequence for both families: were there two, a keepalive captured on one of them could be
- * replayed from an address of the other. */
+/* Where a session has shown to be: addresses from which its keepalives came and at which it has
+ * received what they echo. The only ones that the mediator vouches for, and the only ones that the
+ * relay sends to. Pure. */
 #ifndef MEDIATOR_ATTESTED_H
 #define MEDIATOR_ATTESTED_H
 
@@ -25,15 +23,24 @@ struct attested_address {
 
 struct attested {
     uint8_t key[WIRE_SESSION_KEY_BYTES];
-    uint64_t sequence; /* the largest accepted; 0 = none yet, and no keepalive may use 0 */
-    struct attested_address address[ATTESTED_MAX]; /* IPv4, IPv6 */
+    /* By family, IPv4 first. */
+    uint64_t sequence[ATTESTED_MAX]; /* the largest accepted; 0 = none yet, and none may use 0 */
+    struct attested_address address[ATTESTED_MAX];
 };
 
-/* A keepalive whose integrity is right; from: with the socket and our address that it came to.
- * True: answer it. An old sequence attests nothing and is answered only to the address that is
- * attested already (its answer may have been lost). */
-bool attested_keepalive(struct attested *attested, const struct attested_address *from,
-                        uint64_t sequence, uint64_t now_us);
+enum attested_verdict {
+    ATTESTED_SILENCE,
+    ATTESTED_CHALLENGE, /* answer it with what the next one is to echo */
+    ATTESTED_ANSWER,
+};
+
+/* A keepalive whose integrity is right; from: with the socket and our address that it came to;
+ * echoes: it has what we have sent to that address. An old sequence attests nothing, so that a
+ * captured keepalive is worth nothing once a newer one has come; it is answered only to the address
+ * that is attested already (its answer may have been lost). */
+enum attested_verdict attested_keepalive(struct attested *attested,
+                                         const struct attested_address *from, uint64_t sequence,
+                                         bool echoes, uint64_t now_us);
 
 /* Those that are fresh: 0 to 2. */
 size_t attested_fresh(const struct attested *attested, uint64_t now_us,

@@ -61,6 +61,15 @@ static bool bounce_finish(const struct stun_builder *builder, struct bounce_answ
     return out->size > 0;
 }
 
+static void bounce_add_nonce(const struct bounce *bounce, struct stun_builder *builder,
+                             uint64_t session_id, const struct stun_addr *to, uint64_t now_us)
+{
+    uint8_t nonce[NONCE_BYTES];
+
+    nonce_make(bounce->nonce_key, session_id, to, now_us, nonce);
+    stun_add_bytes(builder, STUN_NONCE, nonce, sizeof nonce);
+}
+
 static bool bounce_keepalive(struct bounce *bounce, const struct bounce_question *question,
                              const struct stun_message *msg, uint64_t now_us,
                              struct bounce_answer *out)
@@ -68,6 +77,8 @@ static bool bounce_keepalive(struct bounce *bounce, const struct bounce_question
     struct attested_address from = {
         .addr = question->from, .asked = question->asked, .socket = (uint8_t)question->socket};
     uint64_t session_id;
+    size_t echoed_bytes;
+    const uint8_t *echoed = stun_find(msg, STUN_NONCE, &echoed_bytes);
     struct stun_builder builder;
 
     if (!msg->has_sequence || msg->integrity_sha256_at == 0 || msg->unknown_count > 0 ||
@@ -75,11 +86,18 @@ static bool bounce_keepalive(struct bounce *bounce, const struct bounce_question
         !limits_take(bounce->keepalive, &question->from, now_us))
         return false;
     struct attested *session = bounce->find(bounce->context, session_id);
-    if (session == NULL || !stun_integrity_sha256_ok(msg, session->key, sizeof session->key) ||
-        !attested_keepalive(session, &from, msg->sequence, now_us))
+    if (session == NULL || !stun_integrity_sha256_ok(msg, session->key, sizeof session->key))
+        return false;
+    bool echoes = echoed != NULL && nonce_is_right(bounce->nonce_key, session_id, &question->from,
+                                                   now_us, echoed, echoed_bytes);
+    enum attested_verdict verdict =
+        attested_keepalive(session, &from, msg->sequence, echoes, now_us);
+    if (verdict == ATTESTED_SILENCE)
         return false;
     stun_begin(&builder, out->bytes, sizeof out->bytes, STUN_BINDING_SUCCESS, msg->transaction);
     stun_add_addr(&builder, STUN_XOR_MAPPED_ADDRESS, &question->from);
+    if (verdict == ATTESTED_CHALLENGE)
+        bounce_add_nonce(bounce, &builder, session_id, &question->from, now_us);
     stun_add_integrity_sha256(&builder, session->key, sizeof session->key);
     return bounce_finish(&builder, out) && out->size <= question->size;
 }

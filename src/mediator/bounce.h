@@ -7,8 +7,9 @@
  *                       bytes that a plain one takes over IPv6 (RFC 5780 clients start with this)
  *   behaviour test      CHANGE-REQUEST, RESPONSE-PORT or PADDING in it, or so large that the answer
  *                       is not larger: RESPONSE-ORIGIN and OTHER-ADDRESS too
- *   keepalive           USERNAME, EYELET-SEQUENCE, MESSAGE-INTEGRITY-SHA256: answered with
- * integrity anything else       silence
+ *   keepalive           USERNAME, EYELET-SEQUENCE, MESSAGE-INTEGRITY-SHA256: XOR-MAPPED-ADDRESS
+ *                       with integrity, and NONCE unless the keepalive has echoed it
+ *   anything else       silence
  *
  * An answer with more than XOR-MAPPED-ADDRESS that is larger than its question, or one that goes
  * elsewhere than back along the question's way, costs a token of the small `behaviour` limit. */
@@ -17,6 +18,7 @@
 
 #include "mediator/attested.h"
 #include "mediator/limit.h"
+#include "mediator/nonce.h"
 
 #define BOUNCE_MAX_SOCKETS        8 /* two families x two addresses x two ports */
 #define BOUNCE_MAX_ANSWER_BYTES   128
@@ -31,7 +33,8 @@ struct bounce_socket {
 struct bounce {
     struct bounce_socket sockets[BOUNCE_MAX_SOCKETS];
     size_t socket_count;
-    struct limits *plain; /* these three bound what one address prefix gets */
+    uint8_t nonce_key[NONCE_KEY_BYTES]; /* random */
+    struct limits *plain;               /* these three bound what one address prefix gets */
     struct limits *keepalive;
     struct limits *behaviour;
     /* The session with this ID, or NULL. */

@@ -295,6 +295,7 @@ struct bounce_io *bounce_io_open(uv_loop_t *loop, const struct config *config,
     io->owner = *owner;
     io->bounce.find = owner->find;
     io->bounce.context = owner->context;
+    randombytes_buf(io->bounce.nonce_key, sizeof io->bounce.nonce_key);
     io->in = burst_in_new();
     io->out = burst_out_new();
     io->bounce.plain = limits_new(BOUNCE_IO_LIMIT_SLOTS,

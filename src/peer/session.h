@@ -40,13 +40,19 @@ enum session_state {
     SESSION_STOPPED,
 };
 
-/* UDP keepalives that wait for their answer: a late answer to an earlier try counts as well. */
-#define KEEPALIVE_TRIES 8
+/* UDP keepalives that wait for their answer: as long as none has come, a late one to an earlier try
+ * counts as well. */
+#define KEEPALIVE_TRIES       8
+#define KEEPALIVE_NONCE_BYTES 32
 struct keepalive {
     uint8_t transactions[KEEPALIVE_TRIES][STUN_TRANSACTION_BYTES]; /* of the last tries */
     uint64_t next_us;
     unsigned tries;    /* without an answer, since the last one that had one */
     uint64_t began_us; /* the first of them */
+    size_t first;      /* which bounce endpoint of its family is asked first: it answered last */
+    uint8_t nonce[KEEPALIVE_NONCE_BYTES]; /* to be echoed: shows that we receive here */
+    size_t nonce_bytes;
+    bool challenged; /* the last answer brought another one */
 };
 
 struct session {
@@ -82,7 +88,7 @@ struct session {
     /* By warm socket. The bare one's are plain: nobody else needs to know that address beforehand.
      */
     struct keepalive keepalives[SESSION_SOCKETS];
-    uint64_t sequence; /* of keepalives of both families */
+    uint64_t sequence; /* of keepalives */
     uint64_t touched_us;
     bool attested[SESSION_FAMILIES]; /* the last keepalive was answered */
     /* The bounce endpoint that answered the last keepalive; none before one has. */
@@ -141,8 +147,8 @@ void session_moved(struct eyelet_endpoint *ep, uint64_t now_us,
                    const bool other_source[static SESSION_FAMILIES]);
 /* Our first own address of a family, port 0; none if there is none. */
 struct stun_addr session_own_address(const struct eyelet_endpoint *ep, enum stun_family family);
-/* The mediator knows the address that our socket of this family has behind the NAT, and we know
- * that it does. */
+/* The mediator knows the address that our socket of this family has behind the NAT, or will when it
+ * gets the keepalive that has just left. */
 bool session_is_attested(const struct eyelet_endpoint *ep, enum stun_family family);
 /* One of the mediator's bounce endpoints, and so of its relay. */
 bool session_is_bounce(const struct session *s, const struct stun_addr *from);

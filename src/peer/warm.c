@@ -12,8 +12,6 @@
 #define KEEPALIVE_MOST_US  28000000u /* a NAT may have rebooted */
 #define KEEPALIVE_LOST     5         /* so many unanswered, and so long: not attested any more */
 #define KEEPALIVE_LOST_US  1000000u
-#define KEEPALIVE_BEHIND_US                                                                        \
-    40000u /* of the second family behind the first, if that is not answered before */
 #define TOUCH_US           50000u
 #define SURVEY_US          2000000u
 #define SURVEY_PATIENCE_US 250000u /* what is known by then is published; the rest follows */
@@ -31,6 +29,12 @@ static uint8_t *new_transaction(struct keepalive *k)
     uint8_t *transaction = k->transactions[k->tries % KEEPALIVE_TRIES];
     identity_random(NULL, transaction, STUN_TRANSACTION_BYTES);
     return transaction;
+}
+
+/* Nobody must be able to guess what would count as an answer. */
+static void forget_questions(struct keepalive *k)
+{
+    identity_random(NULL, &k->transactions[0][0], sizeof k->transactions);
 }
 
 static bool is_answer(const struct keepalive *k, const struct stun_message *msg)
@@ -68,6 +72,16 @@ static const struct stun_addr *bounce_of(const struct session *s, unsigned socke
     return &s->bounce[ipv6 ? s->bounce_ipv4_count : 0];
 }
 
+static size_t bounce_index(const struct session *s, unsigned socket, const struct stun_addr *which)
+{
+    size_t count, i = 0;
+    const struct stun_addr *bounce = bounce_of(s, socket, &count);
+    while (i < count && !stun_addr_equal(&bounce[i], which)) {
+        i++;
+    }
+    return i;
+}
+
 static bool any_attested(const struct session *s)
 {
     return s->attested[STUN_IPV4] || s->attested[STUN_IPV6];
@@ -76,11 +90,15 @@ static bool any_attested(const struct session *s)
 static size_t write_keepalive(struct session *s, unsigned socket, uint8_t packet[static 160])
 {
     char username[2 * WIRE_SESSION_ID_BYTES + 1];
+    struct keepalive *k = &s->keepalives[socket];
     struct stun_builder b;
-    stun_begin(&b, packet, 160, STUN_BINDING_REQUEST, new_transaction(&s->keepalives[socket]));
+    stun_begin(&b, packet, 160, STUN_BINDING_REQUEST, new_transaction(k));
     if (socket != SESSION_BARE) {
         hex(s->session_id, sizeof s->session_id, username);
         stun_add_bytes(&b, STUN_USERNAME, username, strlen(username));
+        if (k->nonce_bytes > 0) {
+            stun_add_bytes(&b, STUN_NONCE, k->nonce, k->nonce_bytes);
+        }
         stun_add_u64(&b, STUN_EYELET_SEQUENCE, ++s->sequence);
         stun_add_integrity_sha256(&b, s->session_key, sizeof s->session_key);
         stun_add_fingerprint(&b);
@@ -111,7 +129,7 @@ static bool send_keepalive(struct eyelet_endpoint *ep, uint64_t now_us, unsigned
         return false;
     }
     /* A dead bounce endpoint must not cost us the mapping: each try asks the next one. */
-    const struct stun_addr *to = &bounce[k->tries % count];
+    const struct stun_addr *to = &bounce[(k->first + k->tries) % count];
     size_t size = write_keepalive(s, socket, packet);
     bool sent = udp_send(udp, to, 0, packet, size, size) == 0;
     k->began_us = k->tries == 0 ? now_us : k->began_us;
@@ -126,16 +144,11 @@ static bool send_keepalive(struct eyelet_endpoint *ep, uint64_t now_us, unsigned
     return sent;
 }
 
-/* One sequence serves both families: a keepalive that overtakes another would make it worthless. */
 static void send_keepalives(struct eyelet_endpoint *ep, uint64_t now_us)
 {
-    struct session *s = &ep->session;
-    s->touched_us = now_us;
-    if (send_keepalive(ep, now_us, PUNCH_DATA_SOCKET)) {
-        s->keepalives[SESSION_IPV6].next_us = now_us + KEEPALIVE_BEHIND_US;
-    } else {
-        (void)send_keepalive(ep, now_us, SESSION_IPV6);
-    }
+    ep->session.touched_us = now_us;
+    (void)send_keepalive(ep, now_us, PUNCH_DATA_SOCKET);
+    (void)send_keepalive(ep, now_us, SESSION_IPV6);
 }
 
 static void publish_survey(struct eyelet_endpoint *ep)
@@ -252,9 +265,8 @@ void warm_start(struct eyelet_endpoint *ep, uint64_t now_us)
     warm_stop(s);
     for (unsigned i = 0; i < SESSION_SOCKETS; i++) {
         struct keepalive *k = &s->keepalives[i];
-        k->tries = 0;
-        /* Nothing was asked yet: nobody must be able to guess what would count as an answer. */
-        identity_random(NULL, &k->transactions[0][0], sizeof k->transactions);
+        *k = (struct keepalive){0};
+        forget_questions(k);
     }
     memset(s->stale, true, sizeof s->stale);
     memset(&s->profile, 0, sizeof s->profile);
@@ -372,6 +384,29 @@ static void follow_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsigned 
     }
 }
 
+/* False: the keepalive did what it was for. Otherwise the mediator wants to see that we receive
+ * here, and is shown at once. A challenge in answer to what has just echoed one is met at the pace
+ * of what is unanswered: a NAT with an address for each destination is reason for one, but a
+ * mediator could ask for ever. */
+static bool echo_nonce(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
+                       const struct stun_message *msg)
+{
+    struct keepalive *k = &ep->session.keepalives[socket];
+    size_t bytes;
+    const uint8_t *nonce = stun_find(msg, STUN_NONCE, &bytes);
+    if (nonce == NULL || bytes == 0 || bytes > sizeof k->nonce) {
+        return false;
+    }
+    memcpy(k->nonce, nonce, bytes);
+    k->nonce_bytes = bytes;
+    if (!k->challenged) {
+        k->challenged = true;
+        k->tries = 0;
+        (void)send_keepalive(ep, now_us, socket);
+    }
+    return true;
+}
+
 static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
                              const struct stun_addr *from, const struct stun_message *msg)
 {
@@ -387,12 +422,12 @@ static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsign
     }
     s->attested[family] = true;
     s->bounce_answered[family] = *from;
-    k->tries = 0;
-    k->next_us = now_us + keepalive_us(s, socket);
-    struct keepalive *behind = &s->keepalives[SESSION_IPV6];
-    if (socket == PUNCH_DATA_SOCKET && behind->next_us != UINT64_MAX &&
-        behind->next_us <= now_us + KEEPALIVE_BEHIND_US) {
-        (void)send_keepalive(ep, now_us, SESSION_IPV6);
+    k->first = bounce_index(s, socket, from);
+    forget_questions(k); /* what is still on its way brings the same, or another address */
+    if (!echo_nonce(ep, now_us, socket, msg)) {
+        k->challenged = false;
+        k->tries = 0;
+        k->next_us = now_us + keepalive_us(s, socket);
     }
     follow_answer(ep, now_us, socket, &msg->mapped);
     return true;

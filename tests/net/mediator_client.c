@@ -378,16 +378,39 @@ size_t client_ask(int fd, const struct stun_addr *to, const void *bytes, size_t 
     return client_sendto(fd, to, bytes, size) ? client_recv(fd, answer, capacity, timeout_ms) : 0;
 }
 
-bool client_attest(struct client *client, int fd, const struct stun_addr *at, uint64_t sequence)
+bool client_attest(struct client *client, int fd, const struct stun_addr *at)
 {
-    uint8_t keepalive[128], answer[128];
-    size_t size = client_keepalive(client, sequence, keepalive, sizeof keepalive);
+    uint8_t keepalive[160], answer[128];
+    struct client_nonce nonce = {0};
 
-    return client_ask(fd, at, keepalive, size, answer, sizeof answer, 1000) > 0;
+    for (int i = 0; i < 2; i++) {
+        size_t size =
+            client_keepalive(client, ++client->sequence, &nonce, keepalive, sizeof keepalive);
+        size_t got = client_ask(fd, at, keepalive, size, answer, sizeof answer, 1000);
+        if (got == 0)
+            return false;
+        if (!client_challenged(answer, got, &nonce))
+            return true;
+    }
+    return false;
 }
 
-size_t client_keepalive(const struct client *client, uint64_t sequence, uint8_t *out,
-                        size_t capacity)
+bool client_challenged(const uint8_t *answer, size_t size, struct client_nonce *out)
+{
+    struct stun_message msg;
+    const uint8_t *nonce;
+    size_t bytes;
+
+    if (stun_parse(answer, size, &msg) != STUN_OK ||
+        (nonce = stun_find(&msg, STUN_NONCE, &bytes)) == NULL || bytes > sizeof out->bytes)
+        return false;
+    memcpy(out->bytes, nonce, bytes);
+    out->size = bytes;
+    return true;
+}
+
+size_t client_keepalive(const struct client *client, uint64_t sequence,
+                        const struct client_nonce *nonce, uint8_t *out, size_t capacity)
 {
     struct stun_builder builder;
     uint8_t transaction[STUN_TRANSACTION_BYTES];
@@ -397,7 +420,10 @@ size_t client_keepalive(const struct client *client, uint64_t sequence, uint8_t 
     snprintf(username, sizeof username, "%016llx", (unsigned long long)client->session_id);
     stun_begin(&builder, out, capacity, STUN_BINDING_REQUEST, transaction);
     stun_add_bytes(&builder, STUN_USERNAME, username, 16);
+    if (nonce != NULL && nonce->size > 0)
+        stun_add_bytes(&builder, STUN_NONCE, nonce->bytes, nonce->size);
     stun_add_u64(&builder, STUN_EYELET_SEQUENCE, sequence);
     stun_add_integrity_sha256(&builder, client->session_key, sizeof client->session_key);
+    stun_add_fingerprint(&builder);
     return stun_finish(&builder);
 }

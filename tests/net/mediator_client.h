@@ -46,6 +46,7 @@ struct client {
     bool yields;      /* likewise */
     uint64_t session_id;
     uint8_t session_key[WIRE_SESSION_KEY_BYTES];
+    uint64_t sequence; /* of its last keepalive */
     wire_Registered registered;
 };
 
@@ -99,11 +100,19 @@ size_t client_ask(int fd, const struct stun_addr *to, const void *bytes, size_t 
 bool client_sendto(int fd, const struct stun_addr *to, const void *bytes, size_t size);
 /* One datagram: its size, or 0 if none comes in time. */
 size_t client_recv(int fd, void *out, size_t capacity, int timeout_ms);
+/* What a keepalive has to echo. */
+struct client_nonce {
+    uint8_t bytes[32];
+    size_t size; /* 0: none */
+};
+
 /* Has the socket's address attested at this bounce endpoint. */
-bool client_attest(struct client *client, int fd, const struct stun_addr *at, uint64_t sequence);
-/* The bytes of a keepalive of this session. */
-size_t client_keepalive(const struct client *client, uint64_t sequence, uint8_t *out,
-                        size_t capacity);
+bool client_attest(struct client *client, int fd, const struct stun_addr *at);
+/* The bytes of a keepalive of this session. nonce may be NULL. */
+size_t client_keepalive(const struct client *client, uint64_t sequence,
+                        const struct client_nonce *nonce, uint8_t *out, size_t capacity);
+/* Whether the answer to a keepalive wants something echoed. */
+bool client_challenged(const uint8_t *answer, size_t size, struct client_nonce *out);
 
 uint64_t client_now_ms(void);
 

@@ -10,8 +10,7 @@ bool open_side(struct stage *stage, struct side *side, size_t control, uint8_t l
 
 bool attest(struct stage *stage, struct side *side, size_t bounce)
 {
-    return client_attest(&side->client, side->udp, &stage->mediator.bounce[bounce],
-                         ++side->sequence);
+    return client_attest(&side->client, side->udp, &stage->mediator.bounce[bounce]);
 }
 
 bool dial(struct stage *stage)

@@ -31,7 +31,6 @@ struct side {
     struct client stream; /* its connection for datagrams; unused: no channel */
     int udp;
     uint8_t tag[TAG];
-    uint64_t sequence;
 };
 
 struct stage {

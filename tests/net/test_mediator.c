@@ -190,40 +190,89 @@ static void test_acceptance_can_come_too_late(void **state)
     assert_true(client_expect_error(&stage->callee, NO_SUCH_DIAL, &stage->msg));
 }
 
+/* The answer's size; silence is waited for a tenth of a second. */
+static size_t ask_keepalive(struct stage *stage, int fd, size_t bounce, uint64_t sequence,
+                            const struct client_nonce *nonce, uint8_t answer[static 256])
+{
+    uint8_t keepalive[160];
+    size_t size = client_keepalive(&stage->callee, sequence, nonce, keepalive, sizeof keepalive);
+    size_t got = client_ask(fd, &stage->mediator.bounce[bounce], keepalive, size, answer, 256, 100);
+
+    assert_true(got <= size);
+    return got;
+}
+
+/* What a caller is shown of the callee, in stage->msg. */
+static const wire_Coordinates *shown_to_caller(struct stage *stage, uint8_t dial)
+{
+    assert_true(client_dial(&stage->caller, &stage->callee.identity.id, dial, NULL));
+    assert_true(client_expect(&stage->caller, PEER_COORD, &stage->msg));
+    return &stage->msg.body.peer_coord.coordinates;
+}
+
 static void test_keepalives_attest_and_replays_do_not(void **state)
 {
     struct stage *stage = *state;
-    uint8_t keepalive[128], answer[256];
+    uint8_t answer[256];
     int owner = client_udp(5), thief = client_udp(6);
     struct stun_addr mapped = client_local(owner);
+    struct client_nonce nonce;
     struct stun_message reply;
 
     assert_true(client_register(&stage->callee, ANYONE, "192.0.2.4:44", NULL));
-    size_t size = client_keepalive(&stage->callee, 7, keepalive, sizeof keepalive);
-    size_t got =
-        client_ask(owner, &stage->mediator.bounce[0], keepalive, size, answer, sizeof answer, 1000);
-    assert_in_range(got, 1, size);
+    size_t got = ask_keepalive(stage, owner, 0, 7, NULL, answer);
     assert_int_equal(stun_parse(answer, got, &reply), STUN_OK);
     assert_true(stun_addr_equal(&reply.mapped, &mapped));
     assert_true(
         stun_integrity_sha256_ok(&reply, stage->callee.session_key, WIRE_SESSION_KEY_BYTES));
-    assert_int_equal(
-        client_ask(thief, &stage->mediator.bounce[3], keepalive, size, answer, sizeof answer, 100),
-        0);
-    size = client_keepalive(&stage->callee, 6, keepalive, sizeof keepalive);
-    assert_int_equal(
-        client_ask(thief, &stage->mediator.bounce[0], keepalive, size, answer, sizeof answer, 100),
-        0);
+    assert_true(client_challenged(answer, got, &nonce));
+    got = ask_keepalive(stage, owner, 0, 8, &nonce, answer);
+    assert_true(got > 0 && !client_challenged(answer, got, &nonce));
+    assert_int_equal(ask_keepalive(stage, thief, 3, 8, &nonce, answer), 0);
+    assert_int_equal(ask_keepalive(stage, thief, 0, 6, &nonce, answer), 0);
     close(owner);
     close(thief);
-    assert_true(client_dial(&stage->caller, &stage->callee.identity.id, 1, NULL));
-    assert_true(client_expect(&stage->caller, PEER_COORD, &stage->msg));
-    const wire_Coordinates *shown = &stage->msg.body.peer_coord.coordinates;
+    const wire_Coordinates *shown = shown_to_caller(stage, 1);
     struct stun_addr first = candidate(&stage->msg, 0);
     assert_int_equal(shown->candidates_count, 2);
     assert_true(shown->candidates[0].attested);
     assert_true(stun_addr_equal(&first, &mapped));
     assert_false(shown->candidates[1].attested);
+}
+
+/* As it would be with a forged source: the key's holder sends from an address at which it does not
+ * receive, with what it has received elsewhere. */
+static void test_nobody_is_attested_where_it_does_not_receive(void **state)
+{
+    struct stage *stage = *state;
+    uint8_t answer[256];
+    int own = client_udp(5), third_party = client_udp(6);
+    struct client_nonce nonce, unread;
+
+    assert_true(client_register(&stage->callee, ANYONE, NULL, NULL));
+    assert_true(client_challenged(answer, ask_keepalive(stage, own, 0, 1, NULL, answer), &nonce));
+    for (uint64_t sequence = 2; sequence < 6; sequence++) {
+        size_t got = ask_keepalive(stage, third_party, sequence % 4, sequence,
+                                   sequence % 2 == 0 ? &nonce : NULL, answer);
+        assert_true(client_challenged(answer, got, &unread));
+        assert_memory_not_equal(unread.bytes, nonce.bytes, nonce.size);
+    }
+    assert_int_equal(shown_to_caller(stage, 1)->candidates_count, 0);
+    /* Nor does it help to have heard the challenge to another session. */
+    struct client other;
+    assert_true(client_open(&other, &stage->mediator.control[0], 4));
+    assert_true(client_register(&other, NOBODY, NULL, NULL));
+    uint8_t keepalive[160];
+    size_t size = client_keepalive(&other, 1, NULL, keepalive, sizeof keepalive);
+    size_t got = client_ask(third_party, &stage->mediator.bounce[0], keepalive, size, answer,
+                            sizeof answer, 1000);
+    assert_true(client_challenged(answer, got, &nonce));
+    assert_true(client_challenged(answer, ask_keepalive(stage, third_party, 0, 6, &nonce, answer),
+                                  &unread));
+    assert_int_equal(shown_to_caller(stage, 2)->candidates_count, 0);
+    client_free(&other);
+    close(own);
+    close(third_party);
 }
 
 static void test_private_addresses_are_for_neighbours(void **state)
@@ -380,6 +429,7 @@ int main(void)
         TEST(test_acceptance_opens_the_dial),
         TEST(test_acceptance_can_come_too_late),
         TEST(test_keepalives_attest_and_replays_do_not),
+        TEST(test_nobody_is_attested_where_it_does_not_receive),
         TEST(test_private_addresses_are_for_neighbours),
         TEST(test_notes_pass_both_ways_up_to_the_bound),
         TEST(test_a_dial_lives_until_a_side_ends_it),

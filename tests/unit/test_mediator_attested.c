@@ -11,7 +11,7 @@ static bool keepalive(struct attested *attested, const struct stun_addr *from, u
 {
     struct attested_address at = {.addr = *from, .socket = (uint8_t)(sequence % 8)};
 
-    return attested_keepalive(attested, &at, sequence, now_us);
+    return attested_keepalive(attested, &at, sequence, true, now_us) == ATTESTED_ANSWER;
 }
 
 static void test_one_address_a_family(void **state)
@@ -34,16 +34,49 @@ static void test_one_address_a_family(void **state)
 static void test_an_old_sequence_attests_nothing(void **state)
 {
     struct attested attested = {0};
-    struct stun_addr owner = stun_addr_v4(192, 0, 2, 1, 1), thief, fresh[ATTESTED_MAX];
+    struct stun_addr owner = stun_addr_v4(192, 0, 2, 1, 1), thief = stun_addr_v4(192, 0, 2, 2, 1);
+    struct stun_addr fresh[ATTESTED_MAX];
 
     (void)state;
-    stun_addr_parse("[2001:db8::1]:5", &thief);
     assert_false(keepalive(&attested, &owner, 0, 0));
     assert_true(keepalive(&attested, &owner, 10, 0));
     assert_false(keepalive(&attested, &thief, 10, 1));
     assert_false(keepalive(&attested, &thief, 9, 1));
     assert_int_equal(attested_fresh(&attested, 1, fresh), 1);
     assert_true(stun_addr_equal(&fresh[0], &owner));
+}
+
+/* By IPv6 one may overtake one by IPv4. */
+static void test_each_family_has_its_sequence(void **state)
+{
+    struct attested attested = {0};
+    struct stun_addr v4 = stun_addr_v4(192, 0, 2, 1, 1), v6, fresh[ATTESTED_MAX];
+
+    (void)state;
+    stun_addr_parse("[2001:db8::1]:5", &v6);
+    assert_true(keepalive(&attested, &v6, 10, 0));
+    assert_true(keepalive(&attested, &v4, 9, 0));
+    assert_int_equal(attested_fresh(&attested, 1, fresh), 2);
+}
+
+static void test_who_does_not_echo_is_challenged(void **state)
+{
+    struct attested attested = {0};
+    struct stun_addr fresh[ATTESTED_MAX];
+    struct attested_address owner = {.addr = stun_addr_v4(192, 0, 2, 1, 1)};
+    struct attested_address moved = {.addr = stun_addr_v4(192, 0, 2, 1, 2)};
+
+    (void)state;
+    assert_int_equal(attested_keepalive(&attested, &owner, 1, false, 0), ATTESTED_CHALLENGE);
+    assert_int_equal(attested_keepalive(&attested, &owner, 1, true, 0), ATTESTED_SILENCE);
+    assert_int_equal(attested_fresh(&attested, 0, fresh), 0);
+    assert_int_equal(attested_keepalive(&attested, &owner, 2, true, 0), ATTESTED_ANSWER);
+    assert_int_equal(attested_keepalive(&attested, &moved, 3, false, 1), ATTESTED_CHALLENGE);
+    assert_int_equal(attested_keepalive(&attested, &owner, 4, false, ATTESTED_LIFETIME_US - 1),
+                     ATTESTED_CHALLENGE);
+    assert_int_equal(attested_fresh(&attested, ATTESTED_LIFETIME_US - 1, fresh), 1);
+    assert_true(stun_addr_equal(&fresh[0], &owner.addr));
+    assert_int_equal(attested_fresh(&attested, ATTESTED_LIFETIME_US, fresh), 0);
 }
 
 static void test_a_repeated_keepalive_is_answered_but_keeps_nothing_alive(void **state)
@@ -94,6 +127,8 @@ int main(void)
         cmocka_unit_test(test_one_address_a_family),
         cmocka_unit_test(test_an_old_sequence_attests_nothing),
         cmocka_unit_test(test_knows_its_own_and_the_way_back),
+        cmocka_unit_test(test_each_family_has_its_sequence),
+        cmocka_unit_test(test_who_does_not_echo_is_challenged),
         cmocka_unit_test(test_a_repeated_keepalive_is_answered_but_keeps_nothing_alive),
     };
 

@@ -21,6 +21,8 @@ struct world {
     uint64_t now_us;
     uint8_t request[STUN_MAX_MESSAGE_BYTES];
     struct stun_builder builder;
+    bool echoes;
+    uint8_t nonce[NONCE_BYTES];
 };
 
 static struct attested *find(void *context, uint64_t session_id)
@@ -252,8 +254,31 @@ static void keepalive(struct world *world, const char *username, uint64_t sequen
     memset(bytes, key, sizeof bytes);
     begin(world);
     stun_add_bytes(&world->builder, STUN_USERNAME, username, strlen(username));
+    if (world->echoes)
+        stun_add_bytes(&world->builder, STUN_NONCE, world->nonce, sizeof world->nonce);
     stun_add_u64(&world->builder, STUN_EYELET_SEQUENCE, sequence);
     stun_add_integrity_sha256(&world->builder, bytes, sizeof bytes);
+    stun_add_fingerprint(&world->builder);
+}
+
+/* Keepalives from now on echo what the last answer has brought. */
+static bool learn_nonce(struct world *world)
+{
+    size_t bytes;
+    const uint8_t *nonce = stun_find(&world->reply, STUN_NONCE, &bytes);
+
+    if (nonce == NULL || bytes != sizeof world->nonce)
+        return false;
+    memcpy(world->nonce, nonce, bytes);
+    world->echoes = true;
+    return true;
+}
+
+static size_t attested_now(struct world *world)
+{
+    struct stun_addr fresh[ATTESTED_MAX];
+
+    return attested_fresh(&world->session, world->now_us, fresh);
 }
 
 static void test_keepalive_attests(void **state)
@@ -269,9 +294,53 @@ static void test_keepalive_attests(void **state)
     assert_true(
         stun_integrity_sha256_ok(&world->reply, world->session.key, sizeof world->session.key));
     assert_true(stun_addr_equal(&world->reply.mapped, &world->client));
-    assert_true(world->answer.size <= stun_finish(&world->builder));
+    assert_int_equal(attested_now(world), 0);
+    assert_true(learn_nonce(world));
+    keepalive(world, username, 2, 7);
+    assert_true(ask(world));
+    assert_true(
+        stun_integrity_sha256_ok(&world->reply, world->session.key, sizeof world->session.key));
+    assert_false(learn_nonce(world));
     assert_int_equal(attested_fresh(&world->session, world->now_us, fresh), 1);
     assert_true(stun_addr_equal(&fresh[0], &world->client));
+}
+
+/* Whoever holds the key, and sends from where it does not receive, knows no nonce of there. */
+static void test_a_nonce_is_of_one_address(void **state)
+{
+    struct world *world = *state;
+
+    keepalive(world, "0123456789abcdef", 1, 7);
+    assert_true(ask(world));
+    assert_true(learn_nonce(world));
+    world->client.port++;
+    keepalive(world, "0123456789abcdef", 2, 7);
+    assert_true(ask(world));
+    assert_int_equal(attested_now(world), 0);
+    uint8_t before[NONCE_BYTES];
+    memcpy(before, world->nonce, sizeof before);
+    assert_true(learn_nonce(world));
+    assert_memory_not_equal(before, world->nonce, sizeof before);
+}
+
+static void test_a_nonce_lasts_for_as_long_as_an_address_stays_attested(void **state)
+{
+    struct world *world = *state;
+
+    world->now_us = 10 * (uint64_t)NONCE_WINDOW_US;
+    keepalive(world, "0123456789abcdef", 1, 7);
+    assert_true(ask(world));
+    assert_true(learn_nonce(world));
+    world->now_us += 2 * (uint64_t)NONCE_WINDOW_US - 1;
+    keepalive(world, "0123456789abcdef", 2, 7);
+    assert_true(ask(world));
+    assert_int_equal(attested_now(world), 1);
+    world->now_us++;
+    keepalive(world, "0123456789abcdef", 3, 7);
+    assert_true(ask(world));
+    assert_true(learn_nonce(world));
+    assert_int_equal(attested_now(world), 1); /* since the last one: nothing is interrupted */
+    _Static_assert(2 * NONCE_WINDOW_US <= ATTESTED_LIFETIME_US, "not longer");
 }
 
 static void test_keepalive_over_ipv6_is_not_amplified(void **state)
@@ -279,9 +348,13 @@ static void test_keepalive_over_ipv6_is_not_amplified(void **state)
     struct world *world = *state;
 
     assert_true(stun_addr_parse("[2001:db8::7]:1", &world->client));
-    keepalive(world, "0123456789abcdef", 1, 7);
-    assert_true(ask(world));
-    assert_true(world->answer.size <= stun_finish(&world->builder));
+    for (uint64_t sequence = 1; sequence <= 2; sequence++) {
+        keepalive(world, "0123456789abcdef", sequence, 7);
+        assert_true(ask(world));
+        assert_true(world->answer.size <= stun_finish(&world->builder));
+        assert_int_equal(learn_nonce(world), sequence == 1);
+    }
+    assert_int_equal(attested_now(world), 1);
 }
 
 static void test_false_keepalives_are_met_with_silence(void **state)
@@ -309,7 +382,15 @@ static void test_a_captured_keepalive_is_of_no_use_elsewhere(void **state)
     struct world *world = *state;
     struct stun_addr owner = world->client, fresh[ATTESTED_MAX];
 
+    keepalive(world, "0123456789abcdef", 4, 7);
+    assert_true(ask(world));
+    assert_true(learn_nonce(world));
     keepalive(world, "0123456789abcdef", 5, 7);
+    world->client.port++;
+    assert_true(ask(world)); /* by whoever has held it back: a challenge, no more */
+    assert_int_equal(attested_now(world), 0);
+    world->client = owner;
+    keepalive(world, "0123456789abcdef", 6, 7);
     assert_true(ask(world));
     world->client.port++;
     assert_false(ask(world));
@@ -352,6 +433,8 @@ int main(void)
         TEST(test_response_port),
         TEST(test_one_address_is_limited),
         TEST(test_keepalive_attests),
+        TEST(test_a_nonce_is_of_one_address),
+        TEST(test_a_nonce_lasts_for_as_long_as_an_address_stays_attested),
         TEST(test_keepalive_over_ipv6_is_not_amplified),
         TEST(test_false_keepalives_are_met_with_silence),
         TEST(test_a_captured_keepalive_is_of_no_use_elsewhere),

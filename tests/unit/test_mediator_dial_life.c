@@ -127,7 +127,7 @@ static void test_what_is_used_stays(void **state)
     struct relay_run run = {
         .bytes = bytes, .size = sizeof bytes, .datagram_bytes = sizeof bytes, .from = &addr};
 
-    assert_true(attested_keepalive(&world->caller.attested, &at, 1, 0));
+    assert_int_equal(attested_keepalive(&world->caller.attested, &at, 1, true, 0), ATTESTED_ANSWER);
     relay_tag(second->pair, DIALS_CALLER, bytes);
     assert_true(dials_note(world->server.dials, first, 2, 5));
     relay_route(world->server.relay, &run, 7, &route);

@@ -28,7 +28,9 @@ static void attest(struct world *world, unsigned side, const struct stun_addr *a
     struct attested *attested = &world->attested[side];
     struct attested_address from = {.addr = *addr, .socket = socket};
 
-    assert_true(attested_keepalive(attested, &from, attested->sequence + 1, world->now_us));
+    uint64_t sequence = attested->sequence[addr->family == STUN_IPV6] + 1;
+    assert_int_equal(attested_keepalive(attested, &from, sequence, true, world->now_us),
+                     ATTESTED_ANSWER);
 }
 
 static void open_pair(struct world *world)
