@@ -61,15 +61,6 @@ static bool bounce_finish(const struct stun_builder *builder, struct bounce_answ
     return out->size > 0;
 }
 
-static void bounce_add_nonce(const struct bounce *bounce, struct stun_builder *builder,
-                             uint64_t session_id, const struct stun_addr *to, uint64_t now_us)
-{
-    uint8_t nonce[NONCE_BYTES];
-
-    nonce_make(bounce->nonce_key, session_id, to, now_us, nonce);
-    stun_add_bytes(builder, STUN_NONCE, nonce, sizeof nonce);
-}
-
 static bool bounce_keepalive(struct bounce *bounce, const struct bounce_question *question,
                              const struct stun_message *msg, uint64_t now_us,
                              struct bounce_answer *out)
@@ -79,6 +70,7 @@ static bool bounce_keepalive(struct bounce *bounce, const struct bounce_question
     uint64_t session_id;
     size_t echoed_bytes;
     const uint8_t *echoed = stun_find(msg, STUN_NONCE, &echoed_bytes);
+    uint8_t nonce[NONCE_BYTES];
     struct stun_builder builder;
 
     if (!msg->has_sequence || msg->integrity_sha256_at == 0 || msg->unknown_count > 0 ||
@@ -96,8 +88,10 @@ static bool bounce_keepalive(struct bounce *bounce, const struct bounce_question
         return false;
     stun_begin(&builder, out->bytes, sizeof out->bytes, STUN_BINDING_SUCCESS, msg->transaction);
     stun_add_addr(&builder, STUN_XOR_MAPPED_ADDRESS, &question->from);
-    if (verdict == ATTESTED_CHALLENGE)
-        bounce_add_nonce(bounce, &builder, session_id, &question->from, now_us);
+    if (verdict == ATTESTED_CHALLENGE) {
+        bounce_nonce(bounce, session_id, &question->from, now_us, nonce);
+        stun_add_bytes(&builder, STUN_NONCE, nonce, sizeof nonce);
+    }
     stun_add_integrity_sha256(&builder, session->key, sizeof session->key);
     return bounce_finish(&builder, out) && out->size <= question->size;
 }
@@ -211,6 +205,12 @@ size_t bounce_endpoints(const struct bounce *bounce, const struct stun_addr *con
             out[count++] = outside;
     }
     return count;
+}
+
+void bounce_nonce(const struct bounce *bounce, uint64_t session_id, const struct stun_addr *addr,
+                  uint64_t now_us, uint8_t out[static NONCE_BYTES])
+{
+    nonce_make(bounce->nonce_key, session_id, addr, now_us, out);
 }
 
 void bounce_username(uint64_t session_id, char text[static BOUNCE_USERNAME_BYTES + 1])

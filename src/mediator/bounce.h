@@ -66,6 +66,10 @@ bool bounce_answer(struct bounce *bounce, const struct bounce_question *question
 size_t bounce_endpoints(const struct bounce *bounce, const struct stun_addr *control_local,
                         struct stun_addr out[static BOUNCE_MAX_SOCKETS]);
 
+/* What a keepalive of this session from this address has to echo. */
+void bounce_nonce(const struct bounce *bounce, uint64_t session_id, const struct stun_addr *addr,
+                  uint64_t now_us, uint8_t out[static NONCE_BYTES]);
+
 /* 16 lower-case hex digits: the name of a session in a keepalive. */
 void bounce_username(uint64_t session_id, char text[static BOUNCE_USERNAME_BYTES + 1]);
 

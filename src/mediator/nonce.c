@@ -10,7 +10,7 @@ static void nonce_of_window(const uint8_t key[static NONCE_KEY_BYTES], uint64_t 
                             const struct stun_addr *addr, uint64_t window,
                             uint8_t out[static NONCE_BYTES])
 {
-    uint8_t said[sizeof session_id + sizeof window + sizeof *addr];
+    uint8_t said[sizeof session_id + sizeof window + sizeof addr->ip];
     uint8_t hash[crypto_shorthash_BYTES];
     char text[NONCE_BYTES + 1];
 
@@ -18,7 +18,7 @@ static void nonce_of_window(const uint8_t key[static NONCE_KEY_BYTES], uint64_t 
     _Static_assert(sodium_base64_ENCODED_LEN(sizeof hash, NONCE_VARIANT) == sizeof text, "size");
     memcpy(said, &session_id, sizeof session_id);
     memcpy(said + sizeof session_id, &window, sizeof window);
-    memcpy(said + sizeof session_id + sizeof window, addr, sizeof *addr);
+    memcpy(said + sizeof session_id + sizeof window, addr->ip, sizeof addr->ip);
     crypto_shorthash(hash, said, sizeof said, key);
     sodium_bin2base64(text, sizeof text, hash, sizeof hash, NONCE_VARIANT);
     memcpy(out, text, NONCE_BYTES);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a keepalive must echo to show that its sender receives at the address that it comes from
  * (NONCE, RFC 8489, 14.10): follows from session, address and time, so nothing is remembered for
- * those who never echo it. Pure. */
+ * those who never echo it. The port does not count: whoever receives at one of an address, which
+ * may be the end of its TCP connection, is nobody's third party there. Pure. */
 #ifndef MEDIATOR_NONCE_H
 #define MEDIATOR_NONCE_H
 

@@ -117,13 +117,13 @@ static uint64_t session_instance(const wire_Register *msg)
     return instance;
 }
 
-static void session_send_registered(struct session *session)
+static void session_send_registered(struct session *session, uint64_t now_us)
 {
+    const struct bounce *bounce = bounce_io_bounce(session->server->bounce);
     wire_FromMediator msg = {.which_body = wire_FromMediator_registered_tag};
     wire_Registered *registered = &msg.body.registered;
     struct stun_addr endpoints[BOUNCE_MAX_SOCKETS];
-    size_t count =
-        bounce_endpoints(bounce_io_bounce(session->server->bounce), &session->local, endpoints);
+    size_t count = bounce_endpoints(bounce, &session->local, endpoints);
 
     registered->session_id.size = WIRE_SESSION_ID_BYTES;
     for (size_t i = 0; i < WIRE_SESSION_ID_BYTES; i++)
@@ -136,6 +136,9 @@ static void session_send_registered(struct session *session)
     registered->relay = session->server->relay != NULL;
     registered->has_seen = true;
     wire_from_addr(&session->from, &registered->seen);
+    registered->nonce.size = NONCE_BYTES;
+    bounce_nonce(bounce, session->entry.session_id, &session->from, now_us,
+                 registered->nonce.bytes);
     session_send(session, &msg);
     sodium_memzero(&msg, sizeof msg);
 }
@@ -168,7 +171,7 @@ static void session_register(struct session *session, const wire_Register *msg, 
     session->visibility = msg->visibility;
     session->no_relay = msg->no_relay;
     session_set_allowed(session, msg);
-    session_send_registered(session);
+    session_send_registered(session, now_us);
 }
 
 static void session_pong(struct session *session, const wire_Ping *ping)

@@ -140,7 +140,7 @@ static void registered(struct eyelet_endpoint *ep, uint64_t now_us, const wire_R
     s->was_replaced = false;
     s->ping_us = now_us + PING_US;
     measure_round_trip(s);
-    warm_start(ep, now_us);
+    warm_start(ep, now_us, msg->nonce.bytes, msg->nonce.size);
     calls_session_up(ep, now_us);
 }
 

@@ -16,12 +16,14 @@
 #define SURVEY_US          2000000u
 #define SURVEY_PATIENCE_US 250000u /* what is known by then is published; the rest follows */
 
-static uint64_t keepalive_wait_us(unsigned tries)
+/* Not before the answer can have come: a NAT may give the next bounce endpoint another address, and
+ * that one would be attested instead. */
+static uint64_t keepalive_wait_us(const struct session *s, unsigned tries)
 {
     static const uint32_t waits[] = {20000,   60000,   140000,  300000,  600000,  1000000, 2000000,
                                      2000000, 2000000, 2000000, 2000000, 2000000, 6000000};
     size_t last = sizeof waits / sizeof *waits - 1;
-    return waits[tries < last ? tries : last];
+    return s->round_trip_us + waits[tries < last ? tries : last];
 }
 
 static uint8_t *new_transaction(struct keepalive *k)
@@ -31,10 +33,10 @@ static uint8_t *new_transaction(struct keepalive *k)
     return transaction;
 }
 
-/* Nobody must be able to guess what would count as an answer. */
-static void forget_questions(struct keepalive *k)
+static void take_nonce(struct keepalive *k, const uint8_t *nonce, size_t bytes)
 {
-    identity_random(NULL, &k->transactions[0][0], sizeof k->transactions);
+    memcpy(k->nonce, nonce, bytes);
+    k->nonce_bytes = bytes;
 }
 
 static bool is_answer(const struct keepalive *k, const struct stun_message *msg)
@@ -133,7 +135,7 @@ static bool send_keepalive(struct eyelet_endpoint *ep, uint64_t now_us, unsigned
     size_t size = write_keepalive(s, socket, packet);
     bool sent = udp_send(udp, to, 0, packet, size, size) == 0;
     k->began_us = k->tries == 0 ? now_us : k->began_us;
-    k->next_us = now_us + keepalive_wait_us(k->tries++);
+    k->next_us = now_us + keepalive_wait_us(s, k->tries++);
     bool lost = k->tries > KEEPALIVE_LOST && now_us - k->began_us >= KEEPALIVE_LOST_US;
     if (!sent && lost) {
         k->next_us = now_us + KEEPALIVE_US; /* a way that appears is told by netwatch */
@@ -259,14 +261,19 @@ static void begin_survey(struct eyelet_endpoint *ep, uint64_t now_us)
     step_survey(ep, now_us);
 }
 
-void warm_start(struct eyelet_endpoint *ep, uint64_t now_us)
+void warm_start(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *nonce,
+                size_t nonce_bytes)
 {
     struct session *s = &ep->session;
     warm_stop(s);
     for (unsigned i = 0; i < SESSION_SOCKETS; i++) {
         struct keepalive *k = &s->keepalives[i];
         *k = (struct keepalive){0};
-        forget_questions(k);
+        /* Nothing was asked yet: nobody must be able to guess what would count as an answer. */
+        identity_random(NULL, &k->transactions[0][0], sizeof k->transactions);
+        if (ep->warm[i].family == s->seen.family) {
+            take_nonce(k, nonce, nonce_bytes);
+        }
     }
     memset(s->stale, true, sizeof s->stale);
     memset(&s->profile, 0, sizeof s->profile);
@@ -386,8 +393,7 @@ static void follow_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsigned 
 
 /* False: the keepalive did what it was for. Otherwise the mediator wants to see that we receive
  * here, and is shown at once. A challenge in answer to what has just echoed one is met at the pace
- * of what is unanswered: a NAT with an address for each destination is reason for one, but a
- * mediator could ask for ever. */
+ * of what is unanswered, since a mediator could ask for ever. */
 static bool echo_nonce(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
                        const struct stun_message *msg)
 {
@@ -397,9 +403,9 @@ static bool echo_nonce(struct eyelet_endpoint *ep, uint64_t now_us, unsigned soc
     if (nonce == NULL || bytes == 0 || bytes > sizeof k->nonce) {
         return false;
     }
-    memcpy(k->nonce, nonce, bytes);
-    k->nonce_bytes = bytes;
-    if (!k->challenged) {
+    bool is_known = bytes == k->nonce_bytes && memcmp(nonce, k->nonce, bytes) == 0;
+    take_nonce(k, nonce, bytes);
+    if (!is_known && !k->challenged) { /* else a late answer to what went before the echo */
         k->challenged = true;
         k->tries = 0;
         (void)send_keepalive(ep, now_us, socket);
@@ -423,7 +429,6 @@ static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsign
     s->attested[family] = true;
     s->bounce_answered[family] = *from;
     k->first = bounce_index(s, socket, from);
-    forget_questions(k); /* what is still on its way brings the same, or another address */
     if (!echo_nonce(ep, now_us, socket, msg)) {
         k->challenged = false;
         k->tries = 0;

@@ -6,7 +6,9 @@
 
 #include "peer/session.h"
 
-void warm_start(struct eyelet_endpoint *ep, uint64_t now_us);
+/* nonce: for keepalives from where the mediator sees the TLS session come from. */
+void warm_start(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *nonce,
+                size_t nonce_bytes);
 void warm_stop(struct session *s);
 /* This machine is somewhere else: says so to the bounce servers at once, and learns anew what
  * stands before it. other_source: as for session_moved. */

@@ -381,7 +381,7 @@ size_t client_ask(int fd, const struct stun_addr *to, const void *bytes, size_t 
 bool client_attest(struct client *client, int fd, const struct stun_addr *at)
 {
     uint8_t keepalive[160], answer[128];
-    struct client_nonce nonce = {0};
+    struct client_nonce nonce = {0}; /* not the one of Registered: other addresses, too */
 
     for (int i = 0; i < 2; i++) {
         size_t size =

@@ -240,6 +240,26 @@ static void test_keepalives_attest_and_replays_do_not(void **state)
     assert_false(shown->candidates[1].attested);
 }
 
+/* With what comes by TLS it needs no challenge. */
+static void test_the_address_of_the_session_is_attested_at_once(void **state)
+{
+    struct stage *stage = *state;
+    int udp = client_udp(4), elsewhere = client_udp(5);
+    struct client_nonce nonce;
+    uint8_t answer[256];
+
+    assert_true(client_register(&stage->callee, ANYONE, NULL, NULL));
+    nonce.size = stage->callee.registered.nonce.size;
+    memcpy(nonce.bytes, stage->callee.registered.nonce.bytes, nonce.size);
+    size_t got = ask_keepalive(stage, udp, 0, 1, &nonce, answer);
+    assert_true(got > 0 && !client_challenged(answer, got, &nonce));
+    assert_int_equal(shown_to_caller(stage, 1)->candidates_count, 1);
+    got = ask_keepalive(stage, elsewhere, 0, 2, &nonce, answer);
+    assert_true(client_challenged(answer, got, &nonce));
+    close(udp);
+    close(elsewhere);
+}
+
 /* As it would be with a forged source: the key's holder sends from an address at which it does not
  * receive, with what it has received elsewhere. */
 static void test_nobody_is_attested_where_it_does_not_receive(void **state)
@@ -429,6 +449,7 @@ int main(void)
         TEST(test_acceptance_opens_the_dial),
         TEST(test_acceptance_can_come_too_late),
         TEST(test_keepalives_attest_and_replays_do_not),
+        TEST(test_the_address_of_the_session_is_attested_at_once),
         TEST(test_nobody_is_attested_where_it_does_not_receive),
         TEST(test_private_addresses_are_for_neighbours),
         TEST(test_notes_pass_both_ways_up_to_the_bound),

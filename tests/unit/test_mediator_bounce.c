@@ -313,7 +313,7 @@ static void test_a_nonce_is_of_one_address(void **state)
     keepalive(world, "0123456789abcdef", 1, 7);
     assert_true(ask(world));
     assert_true(learn_nonce(world));
-    world->client.port++;
+    world->client.ip[3]++;
     keepalive(world, "0123456789abcdef", 2, 7);
     assert_true(ask(world));
     assert_int_equal(attested_now(world), 0);
@@ -386,7 +386,7 @@ static void test_a_captured_keepalive_is_of_no_use_elsewhere(void **state)
     assert_true(ask(world));
     assert_true(learn_nonce(world));
     keepalive(world, "0123456789abcdef", 5, 7);
-    world->client.port++;
+    world->client.ip[3]++;
     assert_true(ask(world)); /* by whoever has held it back: a challenge, no more */
     assert_int_equal(attested_now(world), 0);
     world->client = owner;
