@@ -23,8 +23,10 @@ struct world {
 
 static bool make(struct world *world)
 {
-    struct relay_limits limits = {
-        .pair_rate = 1000000, .total_rate = 1000000, .member_pairs = MEMBERS};
+    struct relay_limits limits = {.rate = {1000000, 900000, 800000, 1000000},
+                                  .datagram_bytes = 100,
+                                  .peer_pairs = MEMBERS,
+                                  .prefix_pairs = MEMBERS};
     const char *refusal;
 
     world->relay = relay_new(&limits);

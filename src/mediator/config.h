@@ -33,9 +33,11 @@ struct config_limits {
     uint32_t live_dials; /* of one session */
     uint32_t dials_per_prefix;
     uint32_t note_rate, notes; /* of one dial, each way: a second, at once */
-    uint32_t relay_rate;       /* bytes a second of one dial; 0: no bound */
-    uint32_t relay_total;      /* of all together; 0: no bound */
-    uint32_t relay_sessions;   /* of one session */
+    /* Bytes a second, 0: no bound; of one dial, sent by one peer, by one prefix, and of all. */
+    uint32_t relay_rate, relay_peer_rate, relay_prefix_rate, relay_total;
+    uint32_t relay_datagram_bytes; /* what a datagram costs at least */
+    uint32_t relay_sessions;       /* at one time, asked for by one session */
+    uint32_t relay_sessions_per_prefix;
     uint32_t queue_bytes;
     uint32_t handshake_seconds;
     uint32_t silence_seconds;

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mediator/occupancy.h"
+
 #define RELAY_FIRST_SLOTS   64
-#define RELAY_BURST_NS      (250u * 1000000u) /* of the rates, or so many bytes: */
+#define RELAY_BURST_SHARE   4 /* of what passes in a second, but at least: */
 #define RELAY_BURST_BYTES   (256u << 10)
 #define RELAY_HINT_EVERY_US 20000
 #define RELAY_HINT_BURST    5
-#define RELAY_NS_PER_S      1000000000u
+#define RELAY_SPENDERS      4096
 
 _Static_assert(WIRE_RELAY_TAG_BYTES == sizeof(uint64_t), "tags are compared as numbers");
 
@@ -18,7 +20,7 @@ struct relay_pair {
     uint64_t tag[2]; /* their bytes as they are on the wire */
     struct relay_member *member[2];
     struct limit_bucket hints[2];
-    uint64_t full_at_ns; /* of its rate; struct limit_bucket, with bytes for tokens */
+    struct limit_bucket spent;
     uint64_t used_us;
 };
 
@@ -31,11 +33,14 @@ struct relay_slot {
  * their own hash. */
 struct relay {
     struct relay_limits limits;
+    struct limit_rate rate[RELAY_QUOTAS];
+    struct limits *spent_by_peer, *spent_by_prefix;
+    struct limit_bucket spent_by_all;
+    struct occupancy *pairs_of_prefix; /* that it has asked for */
     struct relay_counters counters;
     struct relay_slot *slots;
     size_t mask;
     size_t pairs;
-    uint64_t full_at_ns;
 };
 
 static size_t relay_home(const struct relay *relay, uint64_t tag)
@@ -102,62 +107,38 @@ static uint64_t relay_new_tag(const struct relay *relay)
     return tag;
 }
 
-static const char *relay_refusal(const struct relay *relay, const struct relay_member *first,
-                                 const struct relay_member *second)
+static size_t relay_datagrams(const struct relay_run *run)
 {
-    if (first->pairs >= relay->limits.member_pairs)
-        return "this mediator relays no more connections of yours at one time";
-    if (second->pairs >= relay->limits.member_pairs)
-        return "this mediator relays no more connections of the other peer at one time";
-    return NULL;
+    return (run->size + run->datagram_bytes - 1) / run->datagram_bytes;
 }
 
-/* How many of these bytes a rate lets through, in whole datagrams. */
-static size_t relay_grant(uint64_t full_at_ns, uint32_t rate, const struct relay_run *run,
-                          size_t size, uint64_t now_ns)
+/* How many datagrams of a run all quotas let through; they are thereby spent. */
+static size_t relay_spend(struct relay *relay, struct relay_pair *pair,
+                          const struct relay_member *sender, const struct relay_run *run,
+                          size_t datagrams, uint64_t now_us)
 {
-    uint64_t burst_ns = (uint64_t)RELAY_BURST_BYTES * RELAY_NS_PER_S / rate;
-    uint64_t ahead_ns = full_at_ns > now_ns ? full_at_ns - now_ns : 0;
+    struct limit_bucket *spent[RELAY_QUOTAS] = {
+        [RELAY_OF_PAIR] = &pair->spent,
+        [RELAY_OF_PEER] = limits_bucket(relay->spent_by_peer, sender->peer),
+        [RELAY_OF_PREFIX] = limits_bucket(relay->spent_by_prefix, prefix_of(&sender->home)),
+        [RELAY_OF_ALL] = &relay->spent_by_all,
+    };
+    size_t cost = run->datagram_bytes > relay->limits.datagram_bytes ? run->datagram_bytes
+                                                                     : relay->limits.datagram_bytes;
+    size_t passed = datagrams;
 
-    burst_ns = burst_ns > RELAY_BURST_NS ? burst_ns : RELAY_BURST_NS;
-    if (ahead_ns >= burst_ns)
-        return 0;
-    uint64_t room = (burst_ns - ahead_ns) * rate / RELAY_NS_PER_S;
-    return room >= size ? size : (size_t)room / run->datagram_bytes * run->datagram_bytes;
-}
-
-static void relay_charge(uint64_t *full_at_ns, uint32_t rate, size_t bytes, uint64_t now_ns)
-{
-    uint64_t from_ns = *full_at_ns > now_ns ? *full_at_ns : now_ns;
-
-    *full_at_ns = from_ns + (uint64_t)bytes * RELAY_NS_PER_S / rate;
-}
-
-/* What both rates let through of the run, which is thereby spent. */
-static size_t relay_spend(struct relay *relay, struct relay_pair *pair, const struct relay_run *run,
-                          uint64_t now_us)
-{
-    const struct relay_limits *limits = &relay->limits;
-    uint64_t now_ns = now_us * 1000;
-    size_t size = run->size;
-    size_t last = size % run->datagram_bytes;
-
-    if (last > 0 && last <= WIRE_RELAY_TAG_BYTES)
-        size -= last; /* a bare tag is ours to send */
-    if (limits->pair_rate > 0)
-        size = relay_grant(pair->full_at_ns, limits->pair_rate, run, size, now_ns);
-    if (limits->total_rate > 0 && size > 0)
-        size = relay_grant(relay->full_at_ns, limits->total_rate, run, size, now_ns);
-    if (limits->pair_rate > 0)
-        relay_charge(&pair->full_at_ns, limits->pair_rate, size, now_ns);
-    if (limits->total_rate > 0)
-        relay_charge(&relay->full_at_ns, limits->total_rate, size, now_ns);
-    return size;
-}
-
-static size_t relay_datagrams(const struct relay_run *run, size_t size)
-{
-    return (size + run->datagram_bytes - 1) / run->datagram_bytes;
+    for (int quota = 0; quota < RELAY_QUOTAS; quota++) {
+        if (relay->rate[quota].per_second == 0)
+            continue;
+        uint64_t left = limit_left(spent[quota], relay->rate[quota], now_us) / cost;
+        if (left >= passed)
+            continue;
+        relay->counters.over_rate[quota] += passed - left;
+        passed = (size_t)left;
+    }
+    for (int quota = 0; quota < RELAY_QUOTAS; quota++)
+        limit_charge(spent[quota], relay->rate[quota], passed * cost, now_us);
+    return passed;
 }
 
 static enum relay_verdict relay_way(struct relay_member *to, uint64_t now_us,
@@ -179,9 +160,18 @@ struct relay *relay_new(const struct relay_limits *limits)
         return NULL;
     relay->limits = *limits;
     relay->mask = RELAY_FIRST_SLOTS - 1;
+    for (int quota = 0; quota < RELAY_QUOTAS; quota++) {
+        uint32_t rate = limits->rate[quota], burst = rate / RELAY_BURST_SHARE;
+        relay->rate[quota].per_second = rate;
+        relay->rate[quota].burst = burst > RELAY_BURST_BYTES ? burst : RELAY_BURST_BYTES;
+    }
     relay->slots = calloc(RELAY_FIRST_SLOTS, sizeof *relay->slots);
-    if (relay->slots == NULL) {
-        free(relay);
+    relay->spent_by_peer = limits_new(RELAY_SPENDERS, relay->rate[RELAY_OF_PEER]);
+    relay->spent_by_prefix = limits_new(RELAY_SPENDERS, relay->rate[RELAY_OF_PREFIX]);
+    relay->pairs_of_prefix = occupancy_new();
+    if (relay->slots == NULL || relay->spent_by_peer == NULL || relay->spent_by_prefix == NULL ||
+        relay->pairs_of_prefix == NULL) {
+        relay_free(relay);
         return NULL;
     }
     return relay;
@@ -192,35 +182,42 @@ void relay_free(struct relay *relay)
     if (relay == NULL)
         return;
     free(relay->slots);
+    limits_free(relay->spent_by_peer);
+    limits_free(relay->spent_by_prefix);
+    occupancy_free(relay->pairs_of_prefix);
     free(relay);
 }
 
-struct relay_pair *relay_open(struct relay *relay, struct relay_member *first,
-                              struct relay_member *second, uint64_t now_us, const char **refusal)
+struct relay_pair *relay_open(struct relay *relay, struct relay_member *asker,
+                              struct relay_member *other, uint64_t now_us, const char **refusal)
 {
     struct relay_pair *pair = NULL;
 
-    *refusal = relay_refusal(relay, first, second);
-    if (*refusal == NULL) {
+    if (asker->asked_pairs >= relay->limits.peer_pairs)
+        *refusal = "this mediator relays no more calls of one peer at one time";
+    else if (occupancy_of(relay->pairs_of_prefix, &asker->home) >= relay->limits.prefix_pairs)
+        *refusal = "this mediator relays no more calls from one network at one time";
+    else if (((relay->pairs + 1) * 4 > relay->mask + 1 && !relay_grow(relay)) ||
+             (pair = calloc(1, sizeof *pair)) == NULL ||
+             !occupancy_enter(relay->pairs_of_prefix, &asker->home, UINT32_MAX))
         *refusal = "this mediator is out of memory";
-        if ((relay->pairs + 1) * 4 <= relay->mask + 1 || relay_grow(relay))
-            pair = calloc(1, sizeof *pair);
-    }
-    if (pair == NULL) {
+    else
+        *refusal = NULL;
+    if (*refusal != NULL) {
+        free(pair);
         relay->counters.refused++;
         return NULL;
     }
-    pair->member[0] = first;
-    pair->member[1] = second;
+    pair->member[0] = asker;
+    pair->member[1] = other;
     pair->used_us = now_us;
     for (int side = 0; side < 2; side++) {
         pair->tag[side] = relay_new_tag(relay);
         *relay_slot(relay, pair->tag[side]) = (struct relay_slot){pair->tag[side], pair};
-        pair->member[side]->pairs++;
     }
+    asker->asked_pairs++;
     relay->pairs++;
     relay->counters.pairs++;
-    *refusal = NULL;
     return pair;
 }
 
@@ -228,10 +225,10 @@ void relay_close(struct relay *relay, struct relay_pair *pair)
 {
     if (pair == NULL)
         return;
-    for (int side = 0; side < 2; side++) {
+    for (int side = 0; side < 2; side++)
         relay_vacate(relay, relay_slot(relay, pair->tag[side]));
-        pair->member[side]->pairs--;
-    }
+    pair->member[0]->asked_pairs--;
+    occupancy_leave(relay->pairs_of_prefix, &pair->member[0]->home);
     relay->pairs--;
     free(pair);
 }
@@ -272,7 +269,7 @@ enum relay_verdict relay_route(struct relay *relay, const struct relay_run *run,
                                struct relay_route *out)
 {
     struct relay_counters *counters = &relay->counters;
-    size_t datagrams = relay_datagrams(run, run->size);
+    size_t datagrams = relay_datagrams(run);
     uint64_t tag;
 
     memcpy(&tag, run->bytes, sizeof tag);
@@ -293,11 +290,14 @@ enum relay_verdict relay_route(struct relay *relay, const struct relay_run *run,
                    : RELAY_DROP;
     }
     pair->used_us = now_us;
-    out->size = relay_spend(relay, pair, run, now_us);
-    size_t passed = relay_datagrams(run, out->size);
-    counters->over_rate += datagrams - passed;
+    size_t last = run->size % run->datagram_bytes;
+    if (last > 0 && last <= WIRE_RELAY_TAG_BYTES)
+        datagrams--; /* a bare tag is ours to send */
+    size_t passed = relay_spend(relay, pair, sender, run, datagrams, now_us);
     if (passed == 0)
         return RELAY_DROP;
+    out->size = passed * run->datagram_bytes;
+    out->size = out->size < run->size ? out->size : run->size;
     counters->packets += passed;
     counters->bytes += out->size - passed * WIRE_RELAY_TAG_BYTES;
     memcpy(out->tag, &pair->tag[!side], sizeof out->tag);

@@ -10,11 +10,20 @@
 
 #define RELAY_MAX_DATAGRAM_BYTES WIRE_MAX_RELAYED_BYTES
 
-/* Bytes a second, both directions together; 0: no bound. */
+/* Whose bytes are counted: of all that one may send, the least is left over. */
+enum relay_quota {
+    RELAY_OF_PAIR, /* both directions together */
+    RELAY_OF_PEER, /* what it sends */
+    RELAY_OF_PREFIX,
+    RELAY_OF_ALL,
+    RELAY_QUOTAS,
+};
+
 struct relay_limits {
-    uint32_t pair_rate;
-    uint32_t total_rate;
-    uint32_t member_pairs; /* of one member */
+    uint32_t rate[RELAY_QUOTAS]; /* bytes a second; 0: no bound */
+    uint32_t datagram_bytes;     /* a smaller datagram costs as many: work is by the datagram */
+    uint32_t peer_pairs;         /* open at one time that one member has asked for */
+    uint32_t prefix_pairs;
 };
 
 struct relay_stream; /* a member's TLS connection for datagrams */
@@ -22,8 +31,10 @@ struct relay_stream; /* a member's TLS connection for datagrams */
 /* Embedded in a session. */
 struct relay_member {
     struct attested *attested;
+    uint64_t peer;               /* stands for its ID: this one and */
+    struct stun_addr home;       /* its prefix pay for what it sends */
     struct relay_stream *stream; /* NULL: none; else everything for this member goes there */
-    uint32_t pairs;
+    uint32_t asked_pairs;
 };
 
 /* Since the start. */
@@ -32,9 +43,9 @@ struct relay_counters {
     uint64_t refused;
     uint64_t packets;
     uint64_t bytes;
-    uint64_t over_rate;  /* packets dropped for these reasons */
-    uint64_t unattested; /* a right tag from an address that is not attested */
-    uint64_t unknown;    /* no such tag, or a size that is not allowed */
+    uint64_t over_rate[RELAY_QUOTAS]; /* packets dropped for these reasons */
+    uint64_t unattested;              /* a right tag from an address that is not attested */
+    uint64_t unknown;                 /* no such tag, or a size that is not allowed */
 };
 
 struct relay;
@@ -44,12 +55,13 @@ struct relay *relay_new(const struct relay_limits *limits); /* NULL: out of memo
 /* Every pair must have been closed. NULL is fine. */
 void relay_free(struct relay *relay);
 
-/* A pair of new tags for these two, who outlive it. NULL: *refusal is why, a sentence for a person
- * (the first member). */
-struct relay_pair *relay_open(struct relay *relay, struct relay_member *first,
-                              struct relay_member *second, uint64_t now_us, const char **refusal);
+/* A pair of new tags for these two, who outlive it. It counts for who has asked for it alone, so
+ * that nobody's share can be used up by calling it. NULL: *refusal is why, a sentence for people.
+ */
+struct relay_pair *relay_open(struct relay *relay, struct relay_member *asker,
+                              struct relay_member *other, uint64_t now_us, const char **refusal);
 void relay_close(struct relay *relay, struct relay_pair *pair); /* NULL is fine */
-/* The tag of the first (0) or second (1) member. */
+/* The tag of who asked for it (0) or the other member (1). */
 void relay_tag(const struct relay_pair *pair, unsigned side,
                uint8_t tag[static WIRE_RELAY_TAG_BYTES]);
 /* When the pair last carried something, or was opened. */

@@ -155,13 +155,18 @@ static void server_log_counters(const struct server *server)
     const struct relay_counters *relayed = relay_counters(server->relay);
     log_info(&server->log,
              "relay sessions now %zu; since the start: sessions %llu, refused %llu, resumed dials "
-             "%llu, packets %llu, bytes %llu; packets dropped: over the rate %llu, from addresses "
-             "that are not attested %llu, by full queues %llu, with unknown tags %llu",
+             "%llu, packets %llu, bytes %llu; packets dropped: over the rate of a dial %llu, of a "
+             "peer %llu, of a network %llu, of all %llu, from addresses that are not attested "
+             "%llu, by full queues %llu, with unknown tags %llu",
              relay_count(server->relay), (unsigned long long)relayed->pairs,
              (unsigned long long)relayed->refused, (unsigned long long)counters->resumed,
              (unsigned long long)relayed->packets, (unsigned long long)relayed->bytes,
-             (unsigned long long)relayed->over_rate, (unsigned long long)relayed->unattested,
-             (unsigned long long)server->streams.dropped, (unsigned long long)relayed->unknown);
+             (unsigned long long)relayed->over_rate[RELAY_OF_PAIR],
+             (unsigned long long)relayed->over_rate[RELAY_OF_PEER],
+             (unsigned long long)relayed->over_rate[RELAY_OF_PREFIX],
+             (unsigned long long)relayed->over_rate[RELAY_OF_ALL],
+             (unsigned long long)relayed->unattested, (unsigned long long)server->streams.dropped,
+             (unsigned long long)relayed->unknown);
 }
 
 static void server_on_signal(uv_signal_t *handle, int signal)
@@ -281,9 +286,14 @@ static bool server_make_tables(struct server *server)
     server->dials = dials_new(limits->dials, limits->dials_per_prefix,
                               (struct limit_rate){limits->note_rate, limits->notes});
     if (server->config->relay)
-        server->relay = relay_new(&(struct relay_limits){.pair_rate = limits->relay_rate,
-                                                         .total_rate = limits->relay_total,
-                                                         .member_pairs = limits->relay_sessions});
+        server->relay =
+            relay_new(&(struct relay_limits){.rate = {[RELAY_OF_PAIR] = limits->relay_rate,
+                                                      [RELAY_OF_PEER] = limits->relay_peer_rate,
+                                                      [RELAY_OF_PREFIX] = limits->relay_prefix_rate,
+                                                      [RELAY_OF_ALL] = limits->relay_total},
+                                             .datagram_bytes = limits->relay_datagram_bytes,
+                                             .peer_pairs = limits->relay_sessions,
+                                             .prefix_pairs = limits->relay_sessions_per_prefix});
     server->refusals = refusals_new(limits->refusals);
     server->occupancy = occupancy_new();
     server->connections = limits_new(

@@ -161,6 +161,8 @@ static void session_register(struct session *session, const wire_Register *msg, 
         session->entry.session_id = session_new_id(server->registry);
         randombytes_buf(session->attested.key, sizeof session->attested.key);
         session->relay.attested = &session->attested;
+        session->relay.home = session->from;
+        memcpy(&session->relay.peer, session->entry.id.bytes, sizeof session->relay.peer);
         registry_add(server->registry, &session->entry);
         session->state = SESSION_REGISTERED;
         server->counters.registered++;

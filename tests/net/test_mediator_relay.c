@@ -130,15 +130,20 @@ static void test_quota_of_sessions(void **state)
     struct stage *stage = *state;
 
     assert_true(dial(stage));
-    assert_true(client_dial(&stage->b.client, &stage->a.client.identity.id, 2, NULL));
-    assert_true(client_expect(&stage->b.client, PEER_COORD, &stage->msg));
+    assert_true(client_dial(&stage->a.client, &stage->b.client.identity.id, 2, NULL));
+    assert_true(client_expect(&stage->a.client, PEER_COORD, &stage->msg));
     assert_int_equal(stage->msg.body.peer_coord.relay_tag.size, 0);
     assert_true(stage->msg.body.peer_coord.relay_refusal[0] != '\0');
-    assert_true(client_expect(&stage->a.client, PEER_COORD, &stage->msg));
-    /* The end of one makes room for another. */
-    assert_true(client_dial_end(&stage->b.client, 1));
+    assert_true(client_expect(&stage->b.client, PEER_COORD, &stage->msg));
+    /* Being called has cost the other one nothing. */
     assert_true(client_dial(&stage->b.client, &stage->a.client.identity.id, 3, NULL));
     assert_true(client_expect(&stage->b.client, PEER_COORD, &stage->msg));
+    assert_int_equal(stage->msg.body.peer_coord.relay_tag.size, TAG);
+    assert_true(client_expect(&stage->a.client, PEER_COORD, &stage->msg));
+    /* The end of one makes room for another. */
+    assert_true(client_dial_end(&stage->a.client, 1));
+    assert_true(client_dial(&stage->a.client, &stage->b.client.identity.id, 4, NULL));
+    assert_true(client_expect(&stage->a.client, PEER_COORD, &stage->msg));
     assert_int_equal(stage->msg.body.peer_coord.relay_tag.size, TAG);
 }
 

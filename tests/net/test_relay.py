@@ -156,9 +156,9 @@ def test_direct_only_of_the_callee(programs):
 
 
 def test_relay_that_is_refused(programs):
-    """The mediator relays nothing for a peer beyond its share, and says so; what runs goes on."""
+    """The mediator relays nothing for a network beyond its share, and says so; what runs goes on."""
     with programs.net(nat_a="random", nat_b="random") as net:
-        net.mediator(config="[limits]\nrelay-sessions = 1\n")
+        net.mediator(config="[limits]\nrelay-sessions-per-prefix = 1\n")
         caller, second, callee = net.peer("a"), net.peer("a", "second"), net.peer("b")
         listen = callee.start("listen", "--allow", "any", "--exec", "cat")
         listen.wait_event("registered")

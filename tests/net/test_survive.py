@@ -12,7 +12,7 @@ RTT = {("a", "med"): 20, ("b", "med"): 20, ("a", "b"): 40}
 SIZE, RATE = 64 * MIB, 12 * MIB  # bytes, bytes a second
 BLACKOUT_S = 10
 # What is relayed here is not to be slowed down by the mediator's quotas.
-CONFIG = "[limits]\nrelay-rate = 1000000000\nrelay-total = 2000000000\n"
+CONFIG = "[limits]\nrelay-rate = 0\nrelay-peer-rate = 0\nrelay-prefix-rate = 0\nrelay-total = 0\n"
 
 
 class Scene:

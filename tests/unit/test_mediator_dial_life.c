@@ -27,7 +27,7 @@ static int set_up(void **state)
     world.config.limits.live_dials = LIVE;
     world.server.config = &world.config;
     world.server.dials = dials_new(16, 16, (struct limit_rate){.per_second = 100, .burst = 100});
-    world.server.relay = relay_new(&(struct relay_limits){.member_pairs = 16});
+    world.server.relay = relay_new(&(struct relay_limits){.peer_pairs = 16, .prefix_pairs = 16});
     world.caller.server = world.callee.server = &world.server;
     world.caller.entry.session_id = 1;
     world.callee.entry.session_id = 2;
@@ -66,11 +66,11 @@ static void test_both_members_have_it_until_it_ends(void **state)
 
     assert_int_equal(world->caller.own_dials.count, 1);
     assert_int_equal(world->callee.own_dials.count, 1);
-    assert_int_equal(world->caller.relay.pairs, 1);
+    assert_int_equal(world->caller.relay.asked_pairs, 1);
     assert_non_null(made->pair);
     dial_life_end(&world->server, made, DIALS_OVER, 0);
     assert_int_equal(world->caller.own_dials.count, 0);
-    assert_int_equal(world->callee.relay.pairs, 0);
+    assert_int_equal(world->caller.relay.asked_pairs, 0);
     assert_null(made->pair);
 }
 

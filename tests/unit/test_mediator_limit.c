@@ -60,6 +60,36 @@ static void test_prefixes_are_apart(void **state)
     limits_free(limits);
 }
 
+static void test_many_tokens_at_once(void **state)
+{
+    struct limit_bucket bucket = {0};
+    struct limit_rate rate = {.per_second = 3000000, .burst = 1000000};
+    uint64_t now_us = 5;
+
+    (void)state;
+    assert_in_range(limit_left(&bucket, rate, now_us), 999999, 1000000);
+    limit_charge(&bucket, rate, 999998, now_us);
+    assert_in_range(limit_left(&bucket, rate, now_us), 0, 2);
+    now_us += SECOND_US / 10;
+    assert_in_range(limit_left(&bucket, rate, now_us), 299998, 300002);
+    now_us += SECOND_US;
+    assert_in_range(limit_left(&bucket, rate, now_us), 999999, 1000000);
+    assert_int_equal(limit_left(&bucket, (struct limit_rate){0}, now_us), 0);
+}
+
+static void test_what_a_network_does_to_one_session(void **state)
+{
+    struct limits *limits = limits_new(64, (struct limit_rate){.per_second = 1, .burst = 1});
+    struct stun_addr one = stun_addr_v4(192, 0, 2, 1, 1), other = stun_addr_v4(192, 0, 2, 2, 1);
+
+    (void)state;
+    assert_true(limits_take_from(limits, 7, &one, 0));
+    assert_false(limits_take_from(limits, 7, &one, 0));
+    assert_true(limits_take_from(limits, 7, &other, 0));
+    assert_true(limits_take_from(limits, 8, &one, 0));
+    limits_free(limits);
+}
+
 static void test_ipv6_counts_per_56_bits(void **state)
 {
     struct limits *limits = limits_new(64, (struct limit_rate){.per_second = 1, .burst = 1});
@@ -99,6 +129,8 @@ int main(void)
         cmocka_unit_test(test_rate_zero_is_never),
         cmocka_unit_test(test_works_near_time_zero),
         cmocka_unit_test(test_prefixes_are_apart),
+        cmocka_unit_test(test_many_tokens_at_once),
+        cmocka_unit_test(test_what_a_network_does_to_one_session),
         cmocka_unit_test(test_ipv6_counts_per_56_bits),
         cmocka_unit_test(test_a_flood_of_prefixes_is_bounded),
     };

@@ -51,6 +51,8 @@ static void make(struct world *world, struct relay_limits limits)
     *world = (struct world){.relay = relay_new(&limits), .now_us = 1000 * SECOND};
     for (unsigned side = 0; side < 2; side++) {
         world->member[side].attested = &world->attested[side];
+        world->member[side].peer = side;
+        world->member[side].home = stun_addr_v4(198, 51, 100, (uint8_t)(1 + side), 9);
         world->addr[side] = stun_addr_v4(192, 0, 2, (uint8_t)(1 + side), 1000);
         attest(world, side, &world->addr[side], (uint8_t)(2 + side));
     }
@@ -61,7 +63,7 @@ static int set_up(void **state)
 {
     static struct world world;
 
-    make(&world, (struct relay_limits){.member_pairs = 4});
+    make(&world, (struct relay_limits){.peer_pairs = 4, .prefix_pairs = 10000});
     *state = &world;
     return 0;
 }
@@ -219,30 +221,58 @@ static void test_a_closed_pair_is_gone(void **state)
     relay_close(world->relay, world->pair);
     assert_int_equal(send_one(world, 0, 100), RELAY_DROP);
     assert_int_equal(relay_counters(world->relay)->unknown, 1);
-    assert_int_equal(world->member[0].pairs + world->member[1].pairs, 0);
+    assert_int_equal(world->member[0].asked_pairs, 0);
     assert_int_equal(relay_count(world->relay), 0);
     world->pair = NULL;
 }
 
-static void test_so_many_pairs_of_a_member(void **state)
+static void test_so_many_pairs_that_a_member_has_asked_for(void **state)
 {
     struct world *world = *state;
-    struct relay_member third = {.attested = &world->attested[0]};
-    struct relay_pair *more[3];
+    struct relay_member caller = {.attested = &world->attested[0]};
+    struct relay_pair *more[4];
     const char *refusal;
 
-    for (int i = 0; i < 3; i++)
-        more[i] = relay_open(world->relay, &third, &world->member[0], 0, &refusal);
-    assert_non_null(more[2]);
-    assert_null(relay_open(world->relay, &third, &world->member[0], 0, &refusal));
+    /* Calls of others are not its own. */
+    for (int i = 0; i < 4; i++)
+        more[i] = relay_open(world->relay, &caller, &world->member[0], 0, &refusal);
+    assert_non_null(more[3]);
+    assert_null(relay_open(world->relay, &caller, &world->member[0], 0, &refusal));
     assert_non_null(refusal);
-    assert_null(relay_open(world->relay, &world->member[0], &third, 0, &refusal));
-    assert_non_null(refusal);
+    struct relay_pair *own = relay_open(world->relay, &world->member[0], &caller, 0, &refusal);
+    assert_non_null(own);
     relay_close(world->relay, more[0]);
-    more[0] = relay_open(world->relay, &third, &world->member[0], 0, &refusal);
+    more[0] = relay_open(world->relay, &caller, &world->member[1], 0, &refusal);
     assert_non_null(more[0]);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         relay_close(world->relay, more[i]);
+    relay_close(world->relay, own);
+}
+
+static void test_so_many_pairs_that_a_network_has_asked_for(void **state)
+{
+    struct world *world = *state;
+    struct relay_member neighbours[3];
+    struct relay_pair *pairs[3];
+    const char *refusal;
+
+    relay_close(world->relay, world->pair);
+    make(world, (struct relay_limits){.peer_pairs = 100, .prefix_pairs = 3});
+    for (uint16_t i = 0; i < 3; i++) {
+        neighbours[i] = world->member[0];
+        neighbours[i].home.port += i;
+        pairs[i] = relay_open(world->relay, &neighbours[i], &world->member[1], 0, &refusal);
+    }
+    assert_non_null(pairs[1]);
+    assert_null(pairs[2]);
+    assert_non_null(refusal);
+    pairs[2] = relay_open(world->relay, &world->member[1], &world->member[0], 0, &refusal);
+    assert_non_null(pairs[2]);
+    relay_close(world->relay, pairs[0]);
+    pairs[0] = relay_open(world->relay, &neighbours[2], &world->member[1], 0, &refusal);
+    assert_non_null(pairs[0]);
+    for (int i = 0; i < 3; i++)
+        relay_close(world->relay, pairs[i]);
 }
 
 static void test_many_tags_come_and_go(void **state)
@@ -277,30 +307,108 @@ static void test_many_tags_come_and_go(void **state)
 }
 
 /* How many bytes pass in ten seconds, both sides sending runs of 40 as fast as they can. */
-static size_t passed_in_10_s(struct world *world)
+static size_t passed_in_10_s(struct world *world, size_t datagram_bytes)
 {
     size_t passed = 0;
 
     for (uint64_t end_us = world->now_us + 10 * SECOND; world->now_us < end_us;
          world->now_us += 1000)
         for (unsigned side = 0; side < 2; side++)
-            if (send_run(world, side, 40 * 1000, 1000) == RELAY_TO_ADDRESS) {
-                assert_int_equal(world->route.size % 1000, 0);
+            if (send_run(world, side, 40 * datagram_bytes, datagram_bytes) == RELAY_TO_ADDRESS) {
+                assert_int_equal(world->route.size % datagram_bytes, 0);
                 passed += world->route.size;
             }
     return passed;
+}
+
+/* A new world in which one quota is bounded. */
+static void make_bounded(struct world *world, enum relay_quota quota, uint32_t rate,
+                         uint32_t datagram_bytes)
+{
+    struct relay_limits limits = {
+        .peer_pairs = 4, .prefix_pairs = 4, .datagram_bytes = datagram_bytes};
+
+    limits.rate[quota] = rate;
+    relay_close(world->relay, world->pair);
+    make(world, limits);
 }
 
 static void test_a_rate_for_both_directions(void **state)
 {
     struct world *world = *state;
 
-    relay_close(world->relay, world->pair);
-    make(world, (struct relay_limits){.member_pairs = 4, .pair_rate = 1000000});
-    assert_in_range(passed_in_10_s(world), 9900000, 10300000);
-    assert_true(relay_counters(world->relay)->over_rate > 0);
+    make_bounded(world, RELAY_OF_PAIR, 1000000, 0);
+    assert_in_range(passed_in_10_s(world, 1000), 9900000, 10300000);
+    assert_true(relay_counters(world->relay)->over_rate[RELAY_OF_PAIR] > 0);
     world->now_us += SECOND;
     assert_int_equal(send_one(world, 0, 1000), RELAY_TO_ADDRESS);
+}
+
+static void test_a_rate_for_what_a_peer_sends(void **state)
+{
+    struct world *world = *state;
+    struct world first;
+    size_t passed = 0;
+
+    make_bounded(world, RELAY_OF_PEER, 1000000, 0);
+    assert_in_range(passed_in_10_s(world, 1000), 2 * 9900000, 2 * 10300000);
+    /* By all of its pairs together. */
+    first = *world;
+    open_pair(world);
+    world->now_us += 10 * SECOND;
+    for (uint64_t end_us = world->now_us + 10 * SECOND; world->now_us < end_us;
+         world->now_us += 1000) {
+        first.now_us = world->now_us;
+        if (send_run(world, 0, 40 * 1000, 1000) == RELAY_TO_ADDRESS)
+            passed += world->route.size;
+        if (send_run(&first, 0, 40 * 1000, 1000) == RELAY_TO_ADDRESS)
+            passed += first.route.size;
+    }
+    assert_in_range(passed, 9900000, 10300000);
+    assert_true(relay_counters(world->relay)->over_rate[RELAY_OF_PEER] > 0);
+    /* What others send to it is theirs. */
+    assert_int_equal(send_one(world, 1, 1000), RELAY_TO_ADDRESS);
+    relay_close(world->relay, first.pair);
+}
+
+/* IDs cost nothing. */
+static void test_a_rate_for_what_a_network_sends(void **state)
+{
+    struct world *world = *state;
+    struct relay_member neighbour;
+    struct world other;
+    const char *refusal;
+    size_t passed = 0;
+
+    make_bounded(world, RELAY_OF_PREFIX, 1000000, 0);
+    other = *world;
+    neighbour = world->member[0];
+    neighbour.peer = 99;
+    other.pair = relay_open(world->relay, &neighbour, &world->member[1], 0, &refusal);
+    relay_tag(other.pair, 0, other.tag[0]);
+    for (uint64_t end_us = world->now_us + 10 * SECOND; world->now_us < end_us;
+         world->now_us += 1000) {
+        other.now_us = world->now_us;
+        if (send_run(world, 0, 40 * 1000, 1000) == RELAY_TO_ADDRESS)
+            passed += world->route.size;
+        if (send_run(&other, 0, 40 * 1000, 1000) == RELAY_TO_ADDRESS)
+            passed += other.route.size;
+    }
+    assert_in_range(passed, 9900000, 10300000);
+    assert_true(relay_counters(world->relay)->over_rate[RELAY_OF_PREFIX] > 0);
+    assert_int_equal(send_one(world, 1, 1000), RELAY_TO_ADDRESS);
+    relay_close(world->relay, other.pair);
+}
+
+static void test_small_datagrams_cost_more_than_their_bytes(void **state)
+{
+    struct world *world = *state;
+
+    make_bounded(world, RELAY_OF_PAIR, 1000000, 500);
+    size_t passed = passed_in_10_s(world, 50);
+    assert_in_range(passed, 9900000 / 500 * 50, 10300000 / 500 * 50);
+    make_bounded(world, RELAY_OF_PAIR, 1000000, 500);
+    assert_in_range(passed_in_10_s(world, 1000), 9900000, 10300000);
 }
 
 static void test_a_rate_for_all(void **state)
@@ -308,11 +416,10 @@ static void test_a_rate_for_all(void **state)
     struct world *world = *state;
     struct world first;
 
-    relay_close(world->relay, world->pair);
-    make(world, (struct relay_limits){.member_pairs = 4, .total_rate = 2000000});
+    make_bounded(world, RELAY_OF_ALL, 2000000, 0);
     first = *world;
     open_pair(world);
-    assert_in_range(passed_in_10_s(world), 19900000, 20600000);
+    assert_in_range(passed_in_10_s(world, 1000), 19900000, 20600000);
     /* The other pair shares it: nothing was left over. */
     memcpy(first.bytes, first.tag[0], TAG);
     first.now_us = world->now_us - 1000;
@@ -332,9 +439,13 @@ int main(void)
         TEST(test_goes_to_where_something_came_from_last),
         TEST(test_a_stream_takes_everything),
         TEST(test_a_closed_pair_is_gone),
-        TEST(test_so_many_pairs_of_a_member),
+        TEST(test_so_many_pairs_that_a_member_has_asked_for),
+        TEST(test_so_many_pairs_that_a_network_has_asked_for),
         TEST(test_many_tags_come_and_go),
         TEST(test_a_rate_for_both_directions),
+        TEST(test_a_rate_for_what_a_peer_sends),
+        TEST(test_a_rate_for_what_a_network_sends),
+        TEST(test_small_datagrams_cost_more_than_their_bytes),
         TEST(test_a_rate_for_all),
     };
 
