@@ -79,12 +79,18 @@ void conns_follow_addresses(struct eyelet_endpoint *ep, uint64_t now_us)
     if (!changed || !s->announced) {
         return;
     }
+    /* What is learned for the first time was attested when those who called early were introduced:
+     * to punch anew would end what the peer has planned. Unless it came from another address than
+     * the TLS session, and the mediator was shown only now that we receive there. */
+    static const struct stun_addr nothing[sizeof now / sizeof *now];
+    bool introduced_with_it = memcmp(ep->told, nothing, sizeof nothing) == 0 &&
+                              !s->keepalives[PUNCH_DATA_SOCKET].challenged;
     memcpy(ep->told, now, sizeof now);
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
         if (is_alive(c)) {
             punch_set_profile(c->punch, now_us, &s->profile);
             calls_send_candidates(c);
-            if (c->carrier != CONN_DIRECT) {
+            if (c->carrier != CONN_DIRECT && !introduced_with_it) {
                 calls_resume(c); /* with the new address attested, and both at the same moment */
             }
         }
