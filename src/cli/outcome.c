@@ -24,8 +24,7 @@ static const struct {
       "check --mediator HOST[:PORT], and that eyeletd runs there and its TCP port is open"}},
     {EYELET_ERR_MEDIATOR_KEY,
      {OUTCOME_MEDIATOR, "mediator-key-changed",
-      "somebody may be in between: ask its operator for its ID; if the change is right, remove its "
-      "line from known_mediators"}},
+      "somebody may be in between: ask its operator for the ID of the mediator"}},
     {EYELET_ERR_NO_SUCH_PEER,
      {OUTCOME_NO_SUCH_PEER, "no-such-peer",
       "check the ID, that the other side runs with the same mediator, and that it allows your ID"}},
@@ -95,8 +94,6 @@ const char *outcome_reset_text(unsigned long long code)
         return "nobody reads the output at the other side any more";
     case OUTCOME_RESET_PROTOCOL:
         return "the other side did not understand what it got";
-    case OUTCOME_RESET_STOPPED:
-        return "the other side was stopped";
     case OUTCOME_RESET_COMMAND:
         return "the command at the other side failed";
     default:

@@ -35,7 +35,6 @@ enum outcome_reset {
     OUTCOME_RESET_BUSY = 3,     /* too many streams at once */
     OUTCOME_RESET_OUTPUT = 4,   /* nobody reads there any more */
     OUTCOME_RESET_PROTOCOL = 5, /* file transfer: not understood */
-    OUTCOME_RESET_STOPPED = 6,  /* the user ended it */
     OUTCOME_RESET_COMMAND = 7,  /* the command failed; on one of several streams of a connection */
 };
 
