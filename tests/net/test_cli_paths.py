@@ -3,7 +3,6 @@
 
 import json
 import signal
-import time
 
 from test_cli_netcheck import answer
 from test_connect import connect, connect_directly, expect_path
@@ -193,7 +192,8 @@ def test_why_it_is_relayed_is_said_once(programs):
         told, quiet, wanted = (net.peer("a", name).start("ping", callee.id, "-i", "0.5", flags=flags)
                                for name, flags in (("told", ()), ("quiet", ("-q",)), ("wanted", ("--relay-only",))))
         net.wait_until(lambda: "relayed: " in told.err(), 20, "it is said why it is relayed")
-        time.sleep(1)
+        replies = {run: run.out().count(b"\n") for run in (told, wanted)}
+        net.wait_until(lambda: all(run.out().count(b"\n") >= before + 2 for run, before in replies.items()), 20, "pings go on")
         for run, expected in ((told, 1), (quiet, 0), (wanted, 0)):
             run.signal(signal.SIGINT)
             run.expect_exit(0)

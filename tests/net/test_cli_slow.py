@@ -10,17 +10,17 @@ import subprocess
 import sys
 import time
 
-from loopback import MIB, big, loopback, main, read
+from loopback import MIB, big, loopback, main, read, wait_for
 
 
 def test_slow_reader_loses_nothing(programs):
-    """The sender is long done when the reader begins: everything must still come."""
+    """The sender has filled every buffer when the reader begins: everything must still come."""
     with loopback(programs) as net:
         data = big(40 * MIB, 3)
         with open(net.write("data", data), "rb") as file:
             listen = net.listen("b", "--allow", "any")
             call = net.run("a", "connect", net.id("b"), stdin=file)
-            time.sleep(1)
+            wait_for(lambda: os.lseek(file.fileno(), 0, os.SEEK_CUR) > 16 * MIB, "the sender is far ahead")
             assert listen.stdout.read() == data
             net.expect(call, 0)
             net.expect(listen, 0)

@@ -55,25 +55,39 @@ def wait_state(net, run, status, seconds=6, **more):
         raise Failed(f"{failure}; the last state is {state(run)}") from None
 
 
-def knock(net, mapped, text):
-    """A packet from the Internet, from a socket that nobody has sent to."""
-    script = f"import socket; socket.socket(2, 2).sendto(b'{text}', ('{mapped.address}', {mapped.port}))"
-    net.shell("med", f"{sys.executable} -c \"{script}\"")
+def send(net, where, address, port, text):
+    """From a socket that nobody has sent to."""
+    net.shell(where, f"{sys.executable} -c \"import socket; socket.socket(2, 2).sendto(b'{text}', ('{address}', {port}))\"")
 
 
 def expect_open(net, run, mapped, text):
-    knock(net, mapped, text)
+    send(net, "med", mapped.address, mapped.port, text)
     net.wait_until(lambda: any(line.endswith(" " + text) for line in lines(run, "packet")), 2, "the packet arrives")
     arrived = lines(run, "packet")[-1].split()
     if not arrived[1].startswith("192.0.2.1:"):
         raise Failed(f"the packet seems to come from {arrived[1]}")
 
 
-def expect_closed(net, run, mapped, text):
-    knock(net, mapped, text)
-    time.sleep(0.3)
-    if any(line.endswith(" " + text) for line in lines(run, "packet")):
-        raise Failed("the port is still open")
+EAR = """
+import socket, sys
+ear = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+ear.bind(("", int(sys.argv[1])))
+print("port", sys.argv[1], flush=True)
+while True:
+    text, (address, port) = ear.recvfrom(100)
+    print(f"packet {address}:{port} {text.decode()}", flush=True)
+"""
+
+
+def expect_closed(net, port, mapped, text):
+    """The mapping led to this port of host a, which nobody has any more."""
+    ear = net.start("a", [sys.executable, "-c", EAR, port], "ear")
+    net.wait_until(lambda: lines(ear, "port"), 5, "somebody listens at the old port")
+    send(net, "med", mapped.address, mapped.port, text)
+    send(net, "nat_a", net.address["a"], port, "from within")
+    net.wait_until(lambda: lines(ear, "packet"), 5, "what was sent last is there")
+    if [line.split(" ", 2)[2] for line in lines(ear, "packet")] != ["from within"]:
+        raise Failed(f"the port is still open: {lines(ear, 'packet')}")
 
 
 def stop(run, limit_ms=2000):
@@ -144,8 +158,9 @@ def test_the_port_is_closed_for_strangers_afterwards(programs):
         mapped = wait_state(net, first, "mapped")
         second = start(net)  # a neighbour's: untouched by the end of the first
         other = wait_state(net, second, "mapped")
+        port = lines(first, "port")[-1].split()[1]
         stop(first)
-        expect_closed(net, first, mapped, "late")
+        expect_closed(net, port, mapped, "late")
         expect_open(net, second, other, "still")
 
 
