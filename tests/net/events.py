@@ -40,9 +40,8 @@ def silence(net, nat):
 def change_address(net, host, nat, last=77):
     """The host loses its address and gets another one of the same network, as after a new lease. When."""
     address = f"{LAN[nat]}.{last}"
-    net.ip(host, "addr", "del", f"{net.address[host]}/24", "dev", "eth0")
-    net.ip(host, "addr", "add", f"{address}/24", "dev", "eth0")
-    net.ip(host, "route", "replace", "default", "via", f"{LAN[nat]}.1")
+    net.ip_batch(host, f"addr del {net.address[host]}/24 dev eth0", f"addr add {address}/24 dev eth0",
+                 f"route replace default via {LAN[nat]}.1")
     net.address[host] = address
     return time.monotonic()
 

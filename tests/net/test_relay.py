@@ -3,7 +3,6 @@
 
 import subprocess
 
-from flow import MIB, Flow
 from topology import MEDIATOR, NET6, WAN, Failed
 from test_connect import TEXT, connect
 
@@ -218,18 +217,6 @@ def test_ipv6_only_on_both_sides(programs):
         net.wait_until(lambda: call.path()["kind"] == "direct", 10, "a direct path")
         say(net, call, TEXT)
         end(call)
-
-
-def test_relay_to_direct_without_losing_a_byte(programs):
-    """The search for a random port takes a second or more; the bytes flow from the first round trip."""
-    with programs.net(nat_b="random", rtt=RTT) as net:
-        net.mediator()
-        flow = Flow(net.peer("a"), net.peer("b"), 48 * MIB, 6 * MIB)
-        flow.wait_bytes(MIB)
-        assert flow.kinds()[0] == "relay", flow.kinds()
-        flow.wait_kind("direct", 12)
-        flow.finish()
-        print(flow.kinds())
 
 
 def test_first_flights_by_the_control_session(programs):

@@ -7,6 +7,7 @@ import time
 
 import events
 from flow import MIB, Flow
+from topology import Failed
 
 RTT = {("a", "med"): 20, ("b", "med"): 20, ("a", "b"): 40}
 SIZE, RATE = 64 * MIB, 12 * MIB  # bytes, bytes a second
@@ -39,10 +40,10 @@ class Scene:
 
 
 def relay_to_direct(scene):
-    """The search for a random port ends while bytes flow."""
+    """The search for a random port ends while bytes flow; one in a hundred finds nothing (docs/nat.md)."""
     scene.flow.wait_bytes(MIB)
     assert scene.flow.kinds()[0] == "relay", scene.flow.kinds()
-    scene.flow.wait_kind("direct", 15)
+    scene.net.wait_until(lambda: "direct" in scene.flow.kinds() or not scene.flow.call.running(), 60, "the search has ended")
     return time.monotonic() - 1
 
 
@@ -138,7 +139,10 @@ def check(programs, name):
 
 
 def test_relay_to_direct(programs):
-    check(programs, "relay to direct")
+    for _ in range(3):
+        if survive(programs, "relay to direct", SIZE, RATE)["kinds"][-1] == "direct":
+            return
+    raise Failed("three searches in a row found nothing")
 
 
 def test_nat_reboot(programs):

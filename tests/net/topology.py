@@ -421,6 +421,10 @@ class Topology:
     def ip(self, name, *command):
         return run("ip", "-n", self.ns(name), *command)
 
+    def ip_batch(self, name, *commands):
+        """Several at once, so that nobody sees much of what lies between them."""
+        return run("ip", "-n", self.ns(name), "-batch", "-", input="\n".join(commands) + "\n")
+
     def iptables(self, name, *rule):
         return run("ip", "netns", "exec", self.ns(name), "iptables", "-w", *rule)
 
