@@ -26,6 +26,12 @@ def slow(limit_s):
     return mark
 
 
+def patient(test):
+    """Decorates a test that waits most of its time and needs little of the processor: it is run beside the others."""
+    test.patient = True
+    return test
+
+
 def events_in(text):
     """The JSON events in the output of a program."""
     events = []

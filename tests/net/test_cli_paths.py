@@ -4,6 +4,7 @@
 import json
 import signal
 
+from programs import patient
 from test_cli_netcheck import answer
 from test_connect import connect, connect_directly, expect_path
 from topology import WAN
@@ -113,6 +114,7 @@ def diagnose(net, *flags, code=0):
     return caller, callee, said
 
 
+@patient
 def test_story_of_a_direct_path(programs):
     with programs.net(rtt=RTT) as net:
         net.mediator()
@@ -129,6 +131,7 @@ def test_story_of_a_direct_path(programs):
             assert text in page, page
 
 
+@patient
 def test_story_of_a_relayed_path(programs):
     with programs.net(nat_a="random", nat_b="random") as net:
         net.mediator()
@@ -140,6 +143,7 @@ def test_story_of_a_relayed_path(programs):
         assert "Reason" in page and "Remedy" in page and "relay (udp)" in page, page
 
 
+@patient
 def test_story_with_udp_blocked(programs):
     with programs.net(nat_a="blocked") as net:
         net.mediator()
@@ -148,6 +152,7 @@ def test_story_with_udp_blocked(programs):
         assert said["mine"]["udp"] is False and "UDP" in said["reason"], said
 
 
+@patient
 def test_story_of_no_path_at_all(programs):
     with programs.net(nat_a="random", nat_b="random") as net:
         net.mediator()
@@ -157,6 +162,7 @@ def test_story_of_no_path_at_all(programs):
 
 # ---- the verbs that carry data ----
 
+@patient
 def test_direct_only_fails_where_there_is_no_direct_path(programs):
     with programs.net(nat_a="random", nat_b="random") as net:
         net.mediator()
@@ -185,6 +191,7 @@ def test_relay_only_shows_no_address(programs):
         assert call.events("connected")[0]["kind"] == "relay"
 
 
+@patient
 def test_why_it_is_relayed_is_said_once(programs):
     with programs.net(nat_a="random", nat_b="random") as net:
         net.mediator()

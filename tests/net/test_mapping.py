@@ -5,6 +5,7 @@ import os
 import sys
 
 import topology
+from programs import patient
 from router import Miniupnpd, public_homes
 from test_connect import TEXT
 
@@ -67,6 +68,7 @@ def telling_router(net, nat):
     net.wait_until(lambda: b"ready" in process.out() or not process.running(), 5, "the router answers")
 
 
+@patient
 def test_two_homes_behind_one_provider_without_hairpin(programs):
     """Their public address is one and the same and leads nowhere. What does is their routers' own outer addresses,
     which the routers tell."""

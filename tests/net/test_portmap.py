@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 
+from programs import patient
 from router import Miniupnpd, public_homes
 from topology import Failed
 
@@ -200,14 +201,17 @@ def renewed(programs, protocol, flags=(), **router_options):
         assert len(router.mappings()) == 1, router.mappings()
 
 
+@patient
 def test_pcp_is_renewed(programs):
     renewed(programs, "PCP", upnp=False)
 
 
+@patient
 def test_nat_pmp_is_renewed(programs):
     renewed(programs, "NAT-PMP", ["-P", "natpmp"], upnp=False)
 
 
+@patient
 def test_upnp_is_renewed(programs):
     renewed(programs, "UPnP", pmp=False)
 
@@ -231,14 +235,17 @@ def rebooted(programs, protocol, flags=(), **router_options):
         assert not router.mappings(), router.mappings()
 
 
+@patient
 def test_pcp_after_a_reboot(programs):
     rebooted(programs, "PCP", upnp=False)
 
 
+@patient
 def test_nat_pmp_after_a_reboot(programs):
     rebooted(programs, "NAT-PMP", ["-P", "natpmp"], upnp=False)
 
 
+@patient
 def test_upnp_after_a_reboot(programs):
     rebooted(programs, "UPnP", pmp=False)
 
@@ -255,6 +262,7 @@ def test_upnp_mapping_removed_by_somebody(programs):
         assert len(router.mappings()) == 1, router.mappings()
 
 
+@patient
 def test_router_comes_late_and_host_moves(programs):
     public_homes()
     with programs.net() as net:
@@ -325,6 +333,7 @@ def test_upnp_with_a_new_public_address(programs):
     new_public_address(programs, "upnp")
 
 
+@patient
 def test_stop_with_a_dead_router(programs):
     for flags in (["-P", "pcp"], ["-P", "natpmp"], ["-P", "upnp"]):
         public_homes()
@@ -336,6 +345,7 @@ def test_stop_with_a_dead_router(programs):
             print(flags, stop(run), "ms")
 
 
+@patient
 def test_stop_in_the_middle(programs):
     """Whenever it is stopped, no mapping stays and nobody waits."""
     public_homes()
@@ -364,6 +374,7 @@ def test_stop_while_the_router_is_at_it(programs):
         assert not lines(run, "state") and b"DeletePortMapping" in page.out(), (run.out(), page.out())
 
 
+@patient
 def test_silent_router(programs):
     """Whose firewall drops everything: a try has an end, and so has stopping in the middle of it."""
     with programs.net() as net:
@@ -410,28 +421,33 @@ def test_pcp_behind_a_provider(programs):
     assert said.count("pcp remove") == 1, said
 
 
+@patient
 def test_pcp_that_lies_about_addresses(programs):
     for lie in ("loopback", "nowhere", "multicast", "broadcast", "itself"):
         said = lied_to(programs, lie, mapped="-", router="-")
         assert said.count("pcp remove") == 1, (lie, said)  # nothing stays
 
 
+@patient
 def test_pcp_with_broken_answers(programs):
     for lie in ("nonce", "tcp", "short", "odd", "long", "echo", "storm"):
         lied_to(programs, lie, mapped="-", router="-", protocol="none")
 
 
+@patient
 def test_pcp_with_useless_answers(programs):
     for lie in ("port", "other", "moment", "refuses"):
         lied_to(programs, lie, mapped="-", protocol="PCP")
 
 
+@patient
 def test_natpmp_that_lies(programs):
     lied_to(programs, "natpmp", ("-P", "natpmp"), status="mapped", mapped="11.0.113.10:40000")
     lied_to(programs, "natpmp loopback", ("-P", "natpmp"), mapped="-", router="-")
     lied_to(programs, "natpmp moment", ("-P", "natpmp"), mapped="-", router="11.0.113.10")
 
 
+@patient
 def test_pcp_answers_of_somebody_else(programs):
     """The right answer from the wrong address, or the wrong port of the right one."""
     for source in ("192.168.11.99", "192.168.11.1"):
@@ -491,16 +507,19 @@ def test_upnp_with_permanent_leases_only(programs):
     assert got.lifetime == 0 and asked.count("AddPortMapping") == 2 and "DeletePortMapping" in asked, asked
 
 
+@patient
 def test_upnp_that_leads_elsewhere(programs):
     for lie in ("redirect", "elsewhere", "inject"):
         upnp_lied_to(programs, lie)
 
 
+@patient
 def test_upnp_that_wastes_time(programs):
     for lie in ("drip", "flood", "hang", "silent"):
         upnp_lied_to(programs, lie)
 
 
+@patient
 def test_upnp_with_useless_answers(programs):
     for lie in ("loopback", "words", "empty", "error"):
         got, asked = upnp_lied_to(programs, lie)

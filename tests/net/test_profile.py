@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a peer learns about its NAT is how that NAT is configured, over real netfilter."""
 
+from programs import patient
 from topology import BLOCK, MEDIATOR, Failed
 
 APDF = "address-and-port-dependent"
@@ -103,6 +104,7 @@ def test_two_hosts_behind_one_nat(programs):
             assert learned["filtering"] == APDF and learned["opener_ttl"] == "2", learned
 
 
+@patient
 def test_lifetime(programs):
     with programs.net() as net:
         net.mediator()

@@ -3,6 +3,7 @@
 
 import subprocess
 
+from programs import patient
 from topology import MEDIATOR, NET6, WAN, Failed
 from test_connect import TEXT, connect
 
@@ -81,6 +82,7 @@ def test_relayed_over_tls_over_the_second_port(programs):
         expect_relay(call, "relay-tls")
 
 
+@patient
 def test_random_ports_on_both_sides_say_why_and_what_would_help(programs):
     with programs.net(nat_a="random", nat_b="random") as net:
         net.mediator()
@@ -135,14 +137,17 @@ def direct_only(programs, nat_a, nat_b):
         assert not [path for path in call.events("path") if path["kind"] == "relay"], call.err()
 
 
+@patient
 def test_direct_only_with_random_ports_on_both_sides(programs):
     direct_only(programs, "random", "random")
 
 
+@patient
 def test_direct_only_with_udp_blocked(programs):
     direct_only(programs, "drop", "blocked")
 
 
+@patient
 def test_direct_only_of_the_callee(programs):
     """Either side's wish counts."""
     with programs.net(nat_a="random", nat_b="random") as net:
@@ -170,6 +175,7 @@ def test_relay_that_is_refused(programs):
         end(first)
 
 
+@patient
 def test_no_path_and_no_relay(programs):
     with programs.net(nat_a="random", nat_b="random") as net:
         net.mediator(config="[limits]\nrelay-sessions = 0\n")

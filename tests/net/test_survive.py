@@ -7,6 +7,7 @@ import time
 
 import events
 from flow import MIB, Flow
+from programs import patient
 from topology import Failed
 
 RTT = {("a", "med"): 20, ("b", "med"): 20, ("a", "b"): 40}
@@ -170,6 +171,7 @@ def test_interface_gone(programs):
     check(programs, "interface gone")
 
 
+@patient
 def test_blackout_of_10_s(programs):
     check(programs, "blackout of 10 s")
 

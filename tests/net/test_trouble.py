@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 
+from programs import patient
 from topology import MEDIATOR, WAN, Failed
 from test_connect import connect_directly, expect_path
 
@@ -205,6 +206,7 @@ def test_mediator_with_the_key_given(programs):
         assert call.error_code() == "no-such-peer", call.err()
 
 
+@patient
 def test_replayed_dial(programs):
     """A dial that was recorded gets no datagram from the callee and never reaches its application, neither from
     its own caller's key nor from another, also where the mediator has forgotten it."""
