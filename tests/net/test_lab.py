@@ -99,47 +99,52 @@ def test_model_of_linux_agrees_with_linux(programs):
             raise Failed(f"{model} does {said[0]}, {netfilter} {said[1]}")
 
 
-EARLY = """
-import socket, json, time, os
+# b knocks for ever. a speaks when several packets of b have long been at its NAT, and listens.
+KNOCKS = """
+import socket, time, os
 mine = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 mine.bind(("", 5000))
-peer = (os.environ["LAB_PEER_PUBLIC"], 5000)
-time.sleep({delay})
-for _ in range({packets}):
-    mine.sendto(b"x", peer)
-    print("sent", flush=True)
-    time.sleep(0.2)
-mine.settimeout(0.05)
-heard = 0
+for number in range(1000):
+    mine.sendto(b"x", (os.environ["LAB_PEER_PUBLIC"], 5000))
+    if number == 5:
+        print("knocked", flush=True)
+    time.sleep(0.05)
+"""
+ANSWERS = """
+import socket, time, os
+mine = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+mine.bind(("", 5000))
+for _ in range(3):
+    mine.sendto(b"x", (os.environ["LAB_PEER_PUBLIC"], 5000))
+    time.sleep(0.1)
+mine.settimeout(2)
 try:
-    while mine.recv(100):
-        heard += 1
-except OSError:
-    pass
-print("heard", heard, flush=True)
+    mine.recv(100)
+    print("heard", flush=True)
+except TimeoutError:
+    print("heard nothing", flush=True)
 """
 
 
-def early(programs, kind):
-    """a sends when a packet of b has long been at its NAT: how many of b's later ones reach it."""
+def hears(programs, kind):
+    """Whether a hears b, whose packets came before a had sent any."""
     with tempfile.TemporaryDirectory() as folder:
-        names = []
-        for name, delay, packets in (("a", 0.1, 3), ("b", 0, 8)):
-            path = os.path.join(folder, name + ".py")
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(EARLY.format(delay=delay, packets=packets))
-            names.append(path)
-        lab(programs, "run", "--a", kind, "--b", kind, "--b-ready", "sent", "--log", folder, "--",
-            f"{PYTHON} {names[0]}", "--", f"{PYTHON} {names[1]}")
+        paths = {}
+        for name, script in (("a", ANSWERS), ("b", KNOCKS)):
+            paths[name] = os.path.join(folder, name + ".py")
+            with open(paths[name], "w", encoding="utf-8") as file:
+                file.write(script)
+        lab(programs, "run", "--a", kind, "--b", kind, "--b-ready", "knocked", "--log", folder, "--",
+            f"{PYTHON} {paths['a']}", "--", f"{PYTHON} {paths['b']}")
         with open(os.path.join(folder, "a.out"), encoding="utf-8") as file:
-            return int(file.read().split("heard")[1])
+            return {"heard": True, "heard nothing": False}[file.read().strip()]
 
 
 def test_early_packets_poison_those_who_accept(programs):
     for kind in ("linux-accept", "nf-accept"):
-        assert early(programs, kind) == 0, kind
+        assert not hears(programs, kind), kind
     for kind in ("linux-drop", "nf-drop", "linux-reject", "nf-reject", "cone"):
-        assert early(programs, kind) > 0, kind
+        assert hears(programs, kind), kind
 
 
 TWO_HOSTS = """
@@ -242,13 +247,13 @@ def test_nothing_survives(programs):
         command = f"trap '' TERM INT; (setsid sh -c 'while :; do sleep 1; done' {mark} &) ; while :; do sleep 1; done; : {mark}"
         with subprocess.Popen([program, "run", "--a", "nf-drop", "--", command, "--", command], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL) as child:
-            end = time.monotonic() + 5
+            end = time.monotonic() + 10
             while len(alive(mark)) < 4 and time.monotonic() < end:
                 time.sleep(0.02)
-            assert alive(mark), "it never began"
+            assert len(alive(mark)) >= 4, "it never began"
             child.send_signal(number)
             child.wait(10)
-        end = time.monotonic() + 2
+        end = time.monotonic() + 5
         while alive(mark) and time.monotonic() < end:
             time.sleep(0.02)
         assert not alive(mark), f"after signal {number} {alive(mark)} still run"
