@@ -13,9 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "eyelet.h"
+#include "bench_peer.h"
 
 #define PAUSE_MS 150  /* between dials, so that one does not pay for the end of another */
 #define WARM_MS  1500 /* the profile is known and the addresses are attested */
@@ -23,7 +22,6 @@
 struct options {
     enum eyelet_policy policy;
     bool speak, cold;
-    double start_ms;
 };
 
 struct dial {
@@ -36,67 +34,11 @@ struct dial {
     bool closing;
 };
 
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static int fail(const eyelet_endpoint *ep, const eyelet_conn *conn, const char *what, int error)
-{
-    fprintf(stderr, "eyelet-dial-bench: %s: %s: %s\n", what, eyelet_strerror(error),
-            eyelet_why(ep, conn));
-    return 1;
-}
-
-static bool wait_registered(eyelet_endpoint *ep)
-{
-    eyelet_event event;
-    int error;
-    do {
-        error = eyelet_wait(ep, 15000, &event);
-    } while (error == EYELET_OK && event.kind != EYELET_EVENT_REGISTERED);
-    if (error < 0)
-        fail(ep, NULL, "cannot register", error);
-    return error == EYELET_OK;
-}
-
-static void echo_stream(eyelet_conn *conn, int64_t stream)
-{
-    uint8_t data[4096];
-    ssize_t got;
-    while ((got = eyelet_stream_read(conn, stream, data, sizeof(data))) > 0)
-        eyelet_stream_write(conn, stream, data, (size_t)got);
-    if (got == 0)
-        eyelet_stream_finish(conn, stream);
-}
-
 static void speak(eyelet_conn *conn)
 {
     int64_t stream = eyelet_stream_open(conn);
     if (stream >= 0 && eyelet_stream_write(conn, stream, "s", 1) == 1)
         eyelet_stream_finish(conn, stream);
-}
-
-static int serve(eyelet_endpoint *ep, const struct options *options)
-{
-    int error = eyelet_listen(ep, EYELET_LISTEN_ANYONE, NULL, 0);
-    if (error < 0 || !wait_registered(ep))
-        return 1;
-    char text[EYELET_ID_TEXT_BYTES];
-    printf("ready %s\n", eyelet_id_text(eyelet_own_id(ep), text));
-    fflush(stdout);
-    eyelet_event event;
-    while ((error = eyelet_wait(ep, -1, &event)) == EYELET_OK) {
-        if (event.kind == EYELET_EVENT_INCOMING && options->speak)
-            speak(event.conn);
-        else if (event.kind == EYELET_EVENT_READABLE)
-            echo_stream(event.conn, event.stream);
-        else if (event.kind == EYELET_EVENT_CLOSED)
-            eyelet_conn_free(event.conn);
-    }
-    return fail(ep, NULL, "cannot wait", error);
 }
 
 static const char *kind_of(const eyelet_conn *conn, char local[static 16])
@@ -153,26 +95,26 @@ static bool complete(const struct dial *dial, const struct options *options)
 }
 
 /* One byte there and back. */
-static int call_once(eyelet_endpoint *ep, const eyelet_id *peer, const struct options *options,
+static int call_once(struct bench_peer *me, const eyelet_id *peer, const struct options *options,
                      struct dial *dial)
 {
     eyelet_conn *conn;
     eyelet_event event;
-    *dial = (struct dial){.stream = -1, .begun_ms = options->cold ? options->start_ms : now_ms()};
-    int error = eyelet_dial(ep, peer, NULL, &conn);
+    *dial = (struct dial){.stream = -1, .begun_ms = options->cold ? me->start_ms : bench_now_ms()};
+    int error = eyelet_dial(me->ep, peer, NULL, &conn);
     if (error < 0)
-        return fail(ep, NULL, "cannot dial", error);
+        return bench_fail(me, NULL, "cannot dial", error);
     do {
-        error = eyelet_wait(ep, 20000, &event);
-        double elapsed = now_ms() - dial->begun_ms;
+        error = eyelet_wait(me->ep, 20000, &event);
+        double elapsed = bench_now_ms() - dial->begun_ms;
         if (error < 0)
-            return fail(ep, conn, "no echo", error);
+            return bench_fail(me, conn, "no echo", error);
         if (event.conn != conn)
             continue;
         if (event.kind == EYELET_EVENT_PATH && dial->echo_ms == 0)
             note_path(conn, dial, elapsed);
         else if (event.kind == EYELET_EVENT_CONNECTED && !ask(conn, dial, elapsed))
-            return fail(ep, conn, "cannot write", (int)dial->stream);
+            return bench_fail(me, conn, "cannot write", (int)dial->stream);
         else if (event.kind == EYELET_EVENT_READABLE)
             note_byte(conn, event.stream, dial, elapsed);
         if (complete(dial, options) && !dial->closing) {
@@ -181,29 +123,29 @@ static int call_once(eyelet_endpoint *ep, const eyelet_id *peer, const struct op
         }
     } while (event.conn != conn || event.kind != EYELET_EVENT_CLOSED);
     if (!complete(dial, options))
-        return fail(ep, conn, "closed before the echo", event.error);
+        return bench_fail(me, conn, "closed before the echo", event.error);
     eyelet_conn_free(conn);
     return 0;
 }
 
-static void pause_for(eyelet_endpoint *ep, double ms)
+static void pause_for(struct bench_peer *me, double ms)
 {
     eyelet_event event;
-    for (double end = now_ms() + ms; now_ms() < end;)
-        eyelet_wait(ep, 10, &event);
+    for (double end = bench_now_ms() + ms; bench_now_ms() < end;)
+        eyelet_wait(me->ep, 10, &event);
 }
 
-static int call(eyelet_endpoint *ep, const struct options *options, const char *peer_text,
+static int call(struct bench_peer *me, const struct options *options, const char *peer_text,
                 int repeat)
 {
     eyelet_id peer;
-    if (eyelet_id_parse(peer_text, &peer) < 0 || (!options->cold && !wait_registered(ep)))
+    if (eyelet_id_parse(peer_text, &peer) < 0 || (!options->cold && !bench_wait_registered(me)))
         return 1;
     if (!options->cold)
-        pause_for(ep, WARM_MS);
+        pause_for(me, WARM_MS);
     for (int i = 0; i < repeat; i++) {
         struct dial dial;
-        if (call_once(ep, &peer, options, &dial) != 0)
+        if (call_once(me, &peer, options, &dial) != 0)
             return 1;
         printf("{\"echo_ms\":%.3f,\"connected_ms\":%.3f,\"direct_ms\":%.3f,\"first_path_ms\":%.3f,"
                "\"first_kind\":\"%s\",\"kind\":\"%s\",\"local\":\"%s\",\"first_byte_ms\":%.3f,"
@@ -211,15 +153,9 @@ static int call(eyelet_endpoint *ep, const struct options *options, const char *
                dial.echo_ms, dial.connected_ms, dial.path_ms, dial.first_path_ms, dial.first_kind,
                dial.kind, dial.local, dial.first_byte_ms, dial.first_byte_kind);
         fflush(stdout);
-        pause_for(ep, PAUSE_MS);
+        pause_for(me, PAUSE_MS);
     }
     return 0;
-}
-
-static void log_line(void *context, enum eyelet_log_level level, const char *text)
-{
-    const double *start = context;
-    fprintf(stderr, "%9.3f %d %s\n", now_ms() - *start, (int)level, text);
 }
 
 static int usage(void)
@@ -251,27 +187,18 @@ static bool parse_options(int argc, char **argv, struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.start_ms = now_ms()};
+    struct bench_peer me = {.program = "eyelet-dial-bench", .start_ms = bench_now_ms()};
+    struct options options = {0};
     if (!parse_options(argc, argv, &options))
         return usage();
     char **words = argv + optind;
     bool serving = argc - optind == 4 && strcmp(words[0], "echo") == 0;
     if (!serving && !(argc - optind == 6 && strcmp(words[0], "call") == 0))
         return usage();
-    eyelet_config config = {.size = sizeof(config),
-                            .key_file = words[1],
-                            .mediator = words[2],
-                            .known_mediators = words[3],
-                            .log = log_line,
-                            .log_context = &options.start_ms,
-                            .policy = options.policy};
-    eyelet_endpoint *ep;
-    int error = eyelet_open(&ep, &config);
-    if (error < 0) {
-        fprintf(stderr, "eyelet-dial-bench: %s\n", eyelet_strerror(error));
+    if (!bench_open(&me, words + 1, options.policy))
         return 1;
-    }
-    int status = serving ? serve(ep, &options) : call(ep, &options, words[4], atoi(words[5]));
-    eyelet_close(ep);
+    int status = serving ? bench_serve(&me, options.speak ? speak : NULL)
+                         : call(&me, &options, words[4], atoi(words[5]));
+    eyelet_close(me.ep);
     return status;
 }

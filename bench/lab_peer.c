@@ -3,26 +3,24 @@
  *   eyelet-lab-peer id KEY_FILE                                   prints its ID
  *   eyelet-lab-peer [POLICY] echo KEY_FILE MEDIATOR KNOWN_MEDIATORS
  *   eyelet-lab-peer [POLICY] call KEY_FILE MEDIATOR KNOWN_MEDIATORS PEER WARM_MS LIMIT_MS
- * POLICY is --direct-only or --relay-only; without it any path may carry. The callee says "ready"
- * and answers anyone. The caller says "registered", waits WARM_MS, dials, sends a byte, and goes on
- * until it has both the echo and a direct path (with --relay-only the echo), or its library says
- * that it is relayed for good, or LIMIT_MS are over.
- * It prints one line of JSON: "result" (direct, relayed, failed), "ms" (to the first direct path,
- * or to the echo if there is none), "echo_ms", ... */
-#include <arpa/inet.h>
+ * POLICY is --direct-only or --relay-only; without it any path may carry. The callee says "ready
+ * ID" and answers anyone. The caller says "registered", waits WARM_MS, dials, sends a byte, and
+ * goes on until it has both the echo and a direct path (with --relay-only the echo), or its library
+ * says that it is relayed for good, or LIMIT_MS are over. It prints one line of JSON: "result"
+ * (direct, relayed, failed), "ms" (to the first direct path, or to the echo if there is none),
+ * "echo_ms", ... */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <jansson.h>
 
-#include "eyelet.h"
+#include "bench_peer.h"
 
 #define LOOK_MS 100
 
 struct call {
-    eyelet_endpoint *ep;
+    struct bench_peer *me;
     eyelet_conn *conn;
     int64_t stream;
     double begun_ms, path_ms, direct_ms, connected_ms, echo_ms; /* since the dial; 0: not yet */
@@ -30,59 +28,6 @@ struct call {
     bool closed;
     int error;
 };
-
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static int fail(const eyelet_endpoint *ep, const char *what, int error)
-{
-    fprintf(stderr, "eyelet-lab-peer: %s: %s: %s\n", what, eyelet_strerror(error),
-            eyelet_why(ep, NULL));
-    return 1;
-}
-
-static bool wait_registered(eyelet_endpoint *ep)
-{
-    eyelet_event event;
-    int error;
-    do {
-        error = eyelet_wait(ep, 15000, &event);
-    } while (error == EYELET_OK && event.kind != EYELET_EVENT_REGISTERED);
-    if (error < 0)
-        fail(ep, "cannot register", error);
-    return error == EYELET_OK;
-}
-
-static void echo_stream(eyelet_conn *conn, int64_t stream)
-{
-    uint8_t data[4096];
-    ssize_t got;
-    while ((got = eyelet_stream_read(conn, stream, data, sizeof(data))) > 0)
-        eyelet_stream_write(conn, stream, data, (size_t)got);
-    if (got == 0)
-        eyelet_stream_finish(conn, stream);
-}
-
-static int serve(eyelet_endpoint *ep)
-{
-    eyelet_event event;
-    int error = eyelet_listen(ep, EYELET_LISTEN_ANYONE, NULL, 0);
-    if (error < 0 || !wait_registered(ep))
-        return 1;
-    printf("ready\n");
-    fflush(stdout);
-    while ((error = eyelet_wait(ep, -1, &event)) == EYELET_OK) {
-        if (event.kind == EYELET_EVENT_READABLE)
-            echo_stream(event.conn, event.stream);
-        else if (event.kind == EYELET_EVENT_CLOSED)
-            eyelet_conn_free(event.conn);
-    }
-    return fail(ep, "cannot wait", error);
-}
 
 static void on_path(struct call *c, double elapsed)
 {
@@ -109,7 +54,7 @@ static void on_connected(struct call *c, double elapsed)
 
 static void on_event(struct call *c, const eyelet_event *event)
 {
-    double elapsed = now_ms() - c->begun_ms;
+    double elapsed = bench_now_ms() - c->begun_ms;
     uint8_t byte;
     if (event->conn != c->conn)
         return;
@@ -132,14 +77,14 @@ static int report(const struct call *c, double limit_ms)
     eyelet_conn_diagnose(c->conn, &diagnosis);
     bool direct = c->direct_ms > 0 && c->echo_ms > 0;
     const char *result = direct ? "direct" : c->echo_ms > 0 ? "relayed" : "failed";
-    json_t *line = json_pack("{s:s,s:f,s:f,s:f,s:f,s:s,s:s,s:s,s:s,s:s}", "result", result, "ms",
-                             direct           ? c->direct_ms
-                             : c->echo_ms > 0 ? c->echo_ms
-                                              : limit_ms,
-                             "path_ms", c->path_ms, "connected_ms", c->connected_ms, "echo_ms",
-                             c->echo_ms, "first_kind", c->first_kind, "local", c->local, "error",
-                             c->closed ? eyelet_strerror(c->error) : "", "why",
-                             direct ? "" : eyelet_why(c->ep, c->conn), "reason", diagnosis.reason);
+    json_t *line = json_pack(
+        "{s:s,s:f,s:f,s:f,s:f,s:s,s:s,s:s,s:s,s:s}", "result", result, "ms",
+        direct           ? c->direct_ms
+        : c->echo_ms > 0 ? c->echo_ms
+                         : limit_ms,
+        "path_ms", c->path_ms, "connected_ms", c->connected_ms, "echo_ms", c->echo_ms, "first_kind",
+        c->first_kind, "local", c->local, "error", c->closed ? eyelet_strerror(c->error) : "",
+        "why", direct ? "" : eyelet_why(c->me->ep, c->conn), "reason", diagnosis.reason);
     char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     if (text)
         puts(text);
@@ -148,11 +93,11 @@ static int report(const struct call *c, double limit_ms)
     return strcmp(result, "failed") == 0;
 }
 
-static void wait_for(eyelet_endpoint *ep, double ms)
+static void wait_for(struct bench_peer *me, double ms)
 {
     eyelet_event event;
-    for (double end = now_ms() + ms; now_ms() < end;)
-        eyelet_wait(ep, (int)(end - now_ms()) + 1, &event);
+    for (double end = bench_now_ms() + ms; bench_now_ms() < end;)
+        eyelet_wait(me->ep, (int)(end - bench_now_ms()) + 1, &event);
 }
 
 /* Whether there is nothing to wait for any more. No event says that punching was given up. */
@@ -168,34 +113,29 @@ static bool settled(const struct call *c, enum eyelet_policy policy)
             strcmp(diagnosis.outcome, "relayed") == 0);
 }
 
-static int call(eyelet_endpoint *ep, enum eyelet_policy policy, char **argv)
+static int call(struct bench_peer *me, enum eyelet_policy policy, char **argv)
 {
-    struct call c = {.ep = ep, .stream = -1};
+    struct call c = {.me = me, .stream = -1};
     double warm_ms = atof(argv[1]), limit_ms = atof(argv[2]);
     eyelet_id peer;
-    if (eyelet_id_parse(argv[0], &peer) < 0 || !wait_registered(ep))
+    if (eyelet_id_parse(argv[0], &peer) < 0 || !bench_wait_registered(me))
         return 1;
     puts("registered");
     fflush(stdout);
-    wait_for(ep, warm_ms);
-    c.begun_ms = now_ms();
-    int error = eyelet_dial(ep, &peer, NULL, &c.conn);
+    wait_for(me, warm_ms);
+    c.begun_ms = bench_now_ms();
+    int error = eyelet_dial(me->ep, &peer, NULL, &c.conn);
     if (error < 0)
-        return fail(ep, "cannot dial", error);
-    for (double left; (left = c.begun_ms + limit_ms - now_ms()) > 0 && !settled(&c, policy);) {
+        return bench_fail(me, NULL, "cannot dial", error);
+    for (double left;
+         (left = c.begun_ms + limit_ms - bench_now_ms()) > 0 && !settled(&c, policy);) {
         eyelet_event event;
-        if (eyelet_wait(ep, left < LOOK_MS ? (int)left + 1 : LOOK_MS, &event) == EYELET_OK)
+        if (eyelet_wait(me->ep, left < LOOK_MS ? (int)left + 1 : LOOK_MS, &event) == EYELET_OK)
             on_event(&c, &event);
     }
     int status = report(&c, limit_ms);
     eyelet_conn_free(c.conn);
     return status;
-}
-
-static void log_line(void *context, enum eyelet_log_level level, const char *text)
-{
-    const double *start = context;
-    fprintf(stderr, "%9.3f %d %s\n", now_ms() - *start, (int)level, text);
 }
 
 static int print_id(const char *path)
@@ -237,21 +177,10 @@ int main(int argc, char **argv)
                 "POLICY is --direct-only or --relay-only.\n");
         return 2;
     }
-    double start = now_ms();
-    eyelet_config config = {.size = sizeof(config),
-                            .key_file = argv[2],
-                            .mediator = argv[3],
-                            .known_mediators = argv[4],
-                            .log = log_line,
-                            .log_context = &start,
-                            .policy = policy};
-    eyelet_endpoint *ep;
-    int error = eyelet_open(&ep, &config);
-    if (error < 0) {
-        fprintf(stderr, "eyelet-lab-peer: %s\n", eyelet_strerror(error));
+    struct bench_peer me = {.program = "eyelet-lab-peer", .start_ms = bench_now_ms()};
+    if (!bench_open(&me, argv + 2, policy))
         return 1;
-    }
-    int status = serving ? serve(ep) : call(ep, policy, argv + 5);
-    eyelet_close(ep);
+    int status = serving ? bench_serve(&me, NULL) : call(&me, policy, argv + 5);
+    eyelet_close(me.ep);
     return status;
 }
