@@ -75,7 +75,9 @@ static void replay(const uint8_t *bytes, size_t size)
         }
         if (dial_guard_admit(guard, &caller, timestamp) == DIAL_OK) {
             for (size_t k = 0; k < count; k++) {
-                if (admitted[k][0] == bytes[i] && admitted[k][1] >= timestamp) {
+                if (admitted[k][0] == bytes[i] &&
+                    (admitted[k][1] == timestamp ||
+                     admitted[k][1] > timestamp + DIAL_GUARD_REORDER_US)) {
                     abort();
                 }
             }

@@ -4,7 +4,7 @@
 import contextlib
 import time
 
-from topology import LAN
+from topology import LAN, run
 
 
 def reboot_nat(net, nat, ports="61001-65000", tcp=False):
@@ -48,10 +48,15 @@ def change_address(net, host, nat, last=77):
 
 def second_interface(net, host, nat, last=88):
     """Another cable into the same LAN, used when the first one has gone."""
+    # Or the first one answers for the address of the second, which the router then believes to be gone with it.
+    net.shell(host, "cd /proc/sys/net/ipv4/conf/all; echo 1 > arp_ignore; echo 2 > arp_announce")
     net.cable(host, "eth1", nat, f"more_{host}")
     net.ip(nat, "link", "set", f"more_{host}", "master", "lan")
     net.ip(host, "addr", "add", f"{LAN[nat]}.{last}/24", "dev", "eth1")
     net.ip(host, "route", "add", "default", "via", f"{LAN[nat]}.1", "dev", "eth1", "metric", "500")
+    # A new port of a bridge takes its time where the kernel has much to do.
+    net.wait_until(lambda: run("ip", "netns", "exec", net.ns(host), "ping", "-c", "1", "-W", "1", "-I", "eth1", f"{LAN[nat]}.1",
+                               check=False).count("bytes from"), 10, "the second cable is connected")
 
 
 def vanish(net, host, device="eth0"):

@@ -26,6 +26,7 @@ MEDIATOR = ["192.0.2.1", "192.0.2.2"]
 WAN = {"nat_a": "203.0.113.10", "nat_b": "198.51.100.20"}
 WAN_ROUTER = {"nat_a": "203.0.113.1", "nat_b": "198.51.100.1"}
 LAN = {"nat_a": "192.168.11", "nat_b": "192.168.22"}
+LAN_MAC = {"nat_a": "02:00:00:00:00:0a", "nat_b": "02:00:00:00:00:0b"}
 ISP_LAN = {"nat_a": "100.64.11", "nat_b": "100.64.22"}  # between the two layers of "cgn"
 OPEN_LAN = {"nat_a": "203.0.113", "nat_b": "198.51.100"}  # upper half: hosts behind a plain router
 MEDIATOR6 = ["2001:db8:1::1", "2001:db8:1::2"]
@@ -258,7 +259,8 @@ class Topology:
         """A router between a LAN (the bridge "lan") and the core ("wan")."""
         kind = self.kinds[nat]
         self._add(nat, forward=True)
-        self.ip(nat, "link", "add", "lan", "type", "bridge", "forward_delay", "0")
+        # An address of its own: otherwise it is that of a port, and another one when that port goes.
+        self.ip(nat, "link", "add", "lan", "address", LAN_MAC[nat], "type", "bridge", "forward_delay", "0")
         self.ip(nat, "link", "set", "lan", "up")
         if nat in self.kinds6:
             self._router6(nat)
