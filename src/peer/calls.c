@@ -165,7 +165,9 @@ void calls_end(struct eyelet_conn *conn)
 {
     bool over = conn->reported == wire_Outcome_OUTCOME_FAILED ||
                 conn->reported == wire_Outcome_OUTCOME_REFUSED;
-    if (conn->punch != NULL && conn->state >= CONN_PUNCHING && !over) {
+    bool is_live = conn->punch != NULL && conn->state >= CONN_PUNCHING && !over;
+    /* Calling still: given up, or the peer's crossing call survives. */
+    if (is_live || conn->state == CONN_CALLING) {
         send_dial_end(conn);
     }
 }

@@ -92,6 +92,7 @@ int main(int argc, char **argv)
     }
     printf("%s\n", eyelet_conn_is_incoming(conn) ? "incoming" : "outgoing");
     fflush(stdout);
+    getchar();
     error = exchange(ep, conn);
     if (error < 0) {
         fail(ep, conn, "cannot exchange a byte", error);

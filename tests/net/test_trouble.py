@@ -152,8 +152,9 @@ def test_caller_not_on_the_list(programs):
 
 
 def test_two_peers_dial_each_other_at_once(programs):
+    """One of the dials survives, and the mediator keeps nothing of the other."""
     with programs.net() as net:
-        net.mediator()
+        mediator = net.mediator()
         one, two = net.peer("a"), net.peer("b")
         runs = []
         for peer, other in ((one, two), (two, one)):
@@ -162,6 +163,14 @@ def test_two_peers_dial_each_other_at_once(programs):
                                   f"mutual-{peer.name}", stdin=subprocess.PIPE))
         for run in runs:
             net.wait_until(lambda: b"registered" in run.out() or not run.running(), 10, "registered")
+        for run in runs:
+            run.popen.stdin.write(b"\n")
+            run.popen.stdin.flush()
+        for run in runs:
+            net.wait_until(lambda: b"going" in run.out() or b"coming" in run.out() or not run.running(), 20, "connected")
+        mediator.signal(signal.SIGUSR1)
+        net.wait_until(lambda: "relay sessions now" in mediator.err(), 5, "counters")
+        assert "relay sessions now 1;" in mediator.err(), mediator.err()
         for run in runs:
             run.popen.stdin.write(b"\n")
             run.popen.stdin.flush()
