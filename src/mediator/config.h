@@ -26,9 +26,10 @@ struct config_limits {
     uint32_t message_rate, message_burst;       /* of one session */
     uint32_t dial_rate, dial_burst;             /* of one session */
     uint32_t prefix_dial_rate, prefix_dial_burst;
-    uint32_t call_rate, call_burst; /* dials arriving at one peer */
-    uint32_t dials;                 /* remembered at one time */
-    uint32_t refusals;              /* waiting at one time */
+    uint32_t call_rate, call_burst;               /* dials arriving at one peer */
+    uint32_t prefix_call_rate, prefix_call_burst; /* of these, of one prefix */
+    uint32_t dials;                               /* remembered at one time */
+    uint32_t refusals;                            /* waiting at one time */
     uint32_t refusals_per_session;
     uint32_t live_dials; /* of one session */
     uint32_t dials_per_prefix;

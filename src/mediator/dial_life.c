@@ -5,28 +5,65 @@
 
 #define DIAL_LIFE_IDLE_US (60u * 1000000u)
 
-static bool dial_life_is_idle(const struct dials_entry *dial, uint64_t now_us)
+static uint64_t dial_life_used_us(const struct dials_entry *dial)
 {
-    uint64_t used_us = dial->used_us;
+    uint64_t relayed_us = dial->pair != NULL ? relay_used_us(dial->pair) : 0;
 
-    if (dial->pair != NULL && relay_used_us(dial->pair) > used_us)
-        used_us = relay_used_us(dial->pair);
-    return dial->state == DIALS_LIVE && now_us - used_us >= DIAL_LIFE_IDLE_US;
+    return relayed_us > dial->used_us ? relayed_us : dial->used_us;
 }
 
-bool dial_life_room(struct session *session, uint64_t now_us)
+static struct dials_entry *dial_life_oldest_idle(const struct dials_list *list, uint64_t now_us)
 {
-    const struct dials_list *list = &session->own_dials;
     struct dials_entry *oldest_idle = NULL;
 
-    if (list->count < session->server->config->limits.live_dials)
-        return true;
     for (struct dials_entry *dial = list->first; dial != NULL; dial = dials_next(dial, list))
-        if (dial_life_is_idle(dial, now_us))
+        if (dial->state == DIALS_LIVE && now_us - dial_life_used_us(dial) >= DIAL_LIFE_IDLE_US)
             oldest_idle = dial;
-    if (oldest_idle == NULL)
+    return oldest_idle;
+}
+
+static bool dial_life_is_of_others(const struct dials_entry *dial, const struct session *session)
+{
+    return dial->member[DIALS_CALLER] != session->entry.session_id;
+}
+
+/* Of the network that crowds the list the dial that was longest not used. */
+static struct dials_entry *dial_life_crowding(const struct session *session,
+                                              const struct stun_addr *asker)
+{
+    const struct dials_list *list = &session->own_dials;
+    struct occupancy *shares = occupancy_new();
+    struct dials_entry *chosen = NULL;
+
+    if (shares == NULL)
+        return NULL;
+    for (struct dials_entry *dial = list->first; dial != NULL; dial = dials_next(dial, list))
+        if (dial_life_is_of_others(dial, session))
+            occupancy_enter(shares, &dial->holder, UINT32_MAX);
+    uint32_t most = asker != NULL ? occupancy_of(shares, asker) + 2 : 1;
+    for (struct dials_entry *dial = list->first; dial != NULL; dial = dials_next(dial, list)) {
+        uint32_t share = occupancy_of(shares, &dial->holder);
+        if (!dial_life_is_of_others(dial, session) || share < most ||
+            (chosen != NULL && share == most &&
+             dial_life_used_us(dial) > dial_life_used_us(chosen)))
+            continue;
+        chosen = dial;
+        most = share;
+    }
+    occupancy_free(shares);
+    return chosen;
+}
+
+bool dial_life_room(struct session *session, const struct stun_addr *asker, uint64_t now_us)
+{
+    if (session->own_dials.count < session->server->config->limits.live_dials)
+        return true;
+    struct dials_entry *least = dial_life_oldest_idle(&session->own_dials, now_us);
+    if (least == NULL)
+        least = dial_life_crowding(session, asker);
+    if (least == NULL)
         return false;
-    dial_life_end(session->server, oldest_idle, DIALS_OVER, now_us);
+    dial_life_end(session->server, least, DIALS_OVER, now_us);
     return true;
 }
 

@@ -6,9 +6,13 @@
 
 #include "mediator/session.h"
 
-/* Whether this session may have one more dial. Where it has as many as it may, the oldest of which
- * nothing was heard for a minute is ended: its members ask for it again when they need it. */
-bool dial_life_room(struct session *session, uint64_t now_us);
+/* Whether this session may have one more dial, for which `asker` asks: the address of another
+ * session, or NULL for its own wish. Where it has as many as it may, one is ended; its members ask
+ * for it again when they need it:
+ * - the oldest of which nothing was heard for a minute;
+ * - or one of the network that has asked it for the most dials, if that has more than the asker's
+ *   would then have, so that nobody can fill the list; its own wishes go before all of them. */
+bool dial_life_room(struct session *session, const struct stun_addr *asker, uint64_t now_us);
 /* The other member joins; the relay pair is opened unless no_relay is set. State: the caller's. */
 void dial_life_join(struct dials_entry *dial, struct session *caller, struct session *callee,
                     uint64_t now_us);

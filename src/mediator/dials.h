@@ -46,12 +46,13 @@ struct dials_entry {
     uint32_t next;    /* in its hash chain */
     enum dials_state state;
     struct limit_bucket notes[2];
-    uint8_t reports[2];      /* of this side's outcome */
-    bool accepted;           /* has been LIVE */
-    bool hidden[2];          /* on purpose without addresses, whatever is registered */
-    bool no_relay;           /* a member does not want one */
-    bool resumed;            /* who called and who was called is no longer known */
-    struct relay_pair *pair; /* by dials_side; the owner of the table opens and closes it */
+    struct limit_bucket wakes; /* of members that are asked for again */
+    uint8_t reports[2];        /* of this side's outcome */
+    bool accepted;             /* has been LIVE */
+    bool hidden[2];            /* on purpose without addresses, whatever is registered */
+    bool no_relay;             /* a member does not want one */
+    bool resumed;              /* who called and who was called is no longer known */
+    struct relay_pair *pair;   /* by dials_side; the owner of the table opens and closes it */
     const char
         *refusal;       /* why there is no pair; constant, NULL if there is one or none is wanted */
     uint8_t wanted[32]; /* RESUMING: the ID of the other member */

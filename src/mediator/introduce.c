@@ -35,9 +35,10 @@ static struct session *introduce_callee(const struct session *caller, const wire
     struct session *callee = session_of_entry(registry_listener(caller->server->registry, &id));
     if (callee == NULL || identity_equal(&id, &caller->entry.id) ||
         !introduce_is_visible(callee, &caller->entry.id) || !session_has_room(callee) ||
-        !dial_life_room(callee, now_us) ||
+        !limits_take_from(caller->server->asks, callee->entry.session_id, &caller->from, now_us) ||
         !limit_take(&callee->calls, (struct limit_rate){limits->call_rate, limits->call_burst},
-                    now_us))
+                    now_us) ||
+        !dial_life_room(callee, &caller->from, now_us))
         return NULL;
     return callee;
 }
@@ -56,7 +57,7 @@ static bool introduce_too_many(struct session *caller, const uint8_t *dial_id, u
         which = "too many dials a second from your network";
     else if (caller->refusals_waiting >= limits->refusals_per_session)
         which = "too many unanswered dials";
-    else if (!dial_life_room(caller, now_us))
+    else if (!dial_life_room(caller, NULL, now_us))
         which = "too many connections at one time";
     else if (dials_full(server->dials) || refusals_full(server->refusals))
         which = "this mediator is busy";
@@ -165,8 +166,9 @@ void introduce_end(struct session *from, const wire_DialEnd *msg, uint64_t now_u
     struct dials_entry *dial = dials_find(from->server->dials, msg->dial_id.bytes);
     enum dials_side side;
 
+    /* Also one that is only asked for, and one whose refusal is due: the same for both. */
     if (dial != NULL && dials_side_of(dial, from->entry.session_id, &side) &&
-        (dial->state == DIALS_LIVE || dial->state == DIALS_RESUMING))
+        dial->link[side].list != NULL)
         dial_life_end(from->server, dial, DIALS_OVER, now_us);
 }
 

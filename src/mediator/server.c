@@ -301,13 +301,15 @@ static bool server_make_tables(struct server *server)
     server->prefix_dials =
         limits_new(SERVER_LIMIT_SLOTS,
                    (struct limit_rate){limits->prefix_dial_rate, limits->prefix_dial_burst});
+    server->asks = limits_new(SERVER_LIMIT_SLOTS, (struct limit_rate){limits->prefix_call_rate,
+                                                                      limits->prefix_call_burst});
     deadlines_init(&server->young, (uint64_t)limits->handshake_seconds * 1000000u);
     deadlines_init(&server->active, (uint64_t)limits->silence_seconds * 1000000u);
     deadlines_init(&server->ending, SERVER_ENDING_US);
     server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (channel_priority(&server->priority) != CHANNEL_OK || server->registry == NULL ||
         server->dials == NULL || server->refusals == NULL || server->occupancy == NULL ||
-        server->connections == NULL || server->prefix_dials == NULL ||
+        server->connections == NULL || server->prefix_dials == NULL || server->asks == NULL ||
         (server->relay == NULL && server->config->relay)) {
         log_error(&server->log, "out of memory");
         return false;
@@ -324,6 +326,7 @@ static void server_free_tables(struct server *server)
     occupancy_free(server->occupancy);
     limits_free(server->connections);
     limits_free(server->prefix_dials);
+    limits_free(server->asks);
     if (server->spare_fd >= 0)
         close(server->spare_fd);
     if (server->credentials != NULL)

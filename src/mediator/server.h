@@ -65,6 +65,7 @@ struct server {
     struct occupancy *occupancy;
     struct limits *connections;
     struct limits *prefix_dials;
+    struct limits *asks; /* dials and resumed dials of strangers, by prefix and who is asked for */
     struct deadlines young;  /* handshake, first message */
     struct deadlines active; /* must say something now and then */
     struct deadlines ending;

@@ -53,7 +53,7 @@ struct session {
     struct identity_id *allowed; /* owned; NULL if none */
     struct limit_bucket messages, dials, calls, replacements;
     struct limit_bucket resumes; /* that it asks for */
-    struct limit_bucket wakes;   /* that others ask of it */
+    struct limit_bucket wakes;   /* that strangers ask of it */
     struct limit_bucket relayed; /* to it, over the session */
     uint16_t refusals_waiting;
     bool unread; /* more has arrived than fits a turn */

@@ -33,6 +33,12 @@ static int set_up_two_dials(void **state)
     return set_up_with(state, "live-dials = 2\n");
 }
 
+static int set_up_two_calls(void **state)
+{
+    return set_up_with(state, "call-rate = 1\ncall-burst = 5\nprefix-call-burst = 2\n"
+                              "prefix-call-rate = 1\n");
+}
+
 static int set_up_few(void **state)
 {
     return set_up_with(state, "relay-sessions = 1\n");
@@ -159,17 +165,70 @@ static void test_so_many_dials_of_a_session(void **state)
     }
     assert_true(client_dial(&stage->a.client, &stage->b.client.identity.id, 3, NULL));
     assert_true(client_expect_error(&stage->a.client, wire_ErrorCode_ERROR_TOO_MANY, &stage->msg));
-    /* Others learn nothing of it. */
+    /* One network cannot keep others out: its older dial makes room for that of another. */
     assert_true(client_open(&other, &stage->mediator.control[0], 5));
     assert_true(client_register(&other, ANYONE, NULL, NULL));
     assert_true(client_dial(&other, &stage->b.client.identity.id, 4, NULL));
-    assert_true(client_expect_error(&other, wire_ErrorCode_ERROR_NO_SUCH_PEER, &stage->msg));
-    assert_true(client_dial_end(&stage->b.client, 1));
+    assert_true(client_expect(&other, PEER_COORD, &stage->msg));
+    assert_true(client_expect(&stage->b.client, PEER_COORD, &stage->msg));
     assert_true(client_note(&stage->b.client, 1, 0));
     assert_true(client_expect_error(&stage->b.client, NO_SUCH_DIAL, &stage->msg));
-    assert_true(client_dial(&other, &stage->b.client.identity.id, 5, NULL));
+    /* Where each has one, nobody has too many; and who finds no room learns nothing of it. */
+    assert_true(client_dial(&stage->a.client, &stage->b.client.identity.id, 5, NULL));
+    assert_true(
+        client_expect_error(&stage->a.client, wire_ErrorCode_ERROR_NO_SUCH_PEER, &stage->msg));
+    assert_true(client_dial_end(&stage->b.client, 4));
+    assert_true(client_dial(&stage->a.client, &stage->b.client.identity.id, 6, NULL));
+    assert_true(client_expect(&stage->a.client, PEER_COORD, &stage->msg));
+    client_free(&other);
+}
+
+/* Where anyone may call, one network must not take all the calls that reach a peer. */
+static void test_calls_of_one_network_are_not_all(void **state)
+{
+    struct stage *stage = *state;
+    struct client other;
+
+    for (uint8_t i = 1; i <= 6; i++)
+        assert_true(client_dial(&stage->a.client, &stage->b.client.identity.id, i, NULL));
+    for (uint8_t i = 1; i <= 2; i++) {
+        assert_true(client_expect(&stage->b.client, PEER_COORD, &stage->msg));
+        assert_true(client_expect(&stage->a.client, PEER_COORD, &stage->msg));
+    }
+    assert_true(client_open(&other, &stage->mediator.control[0], 5));
+    assert_true(client_register(&other, ANYONE, NULL, NULL));
+    assert_true(client_dial(&other, &stage->b.client.identity.id, 7, NULL));
     assert_true(client_expect(&other, PEER_COORD, &stage->msg));
     client_free(&other);
+    for (uint8_t i = 3; i <= 6; i++)
+        assert_true(
+            client_expect_error(&stage->a.client, wire_ErrorCode_ERROR_NO_SUCH_PEER, &stage->msg));
+}
+
+/* What is given up before it is answered is over, and what it takes is free again. */
+static void test_a_dial_can_be_given_up_early(void **state)
+{
+    struct stage *stage = *state;
+    wire_ToMediator msg = {.which_body = wire_ToMediator_registration_tag};
+    struct identity nobody;
+
+    assert_int_equal(identity_generate(&nobody), IDENTITY_OK);
+    msg.body.registration.visibility = wire_Visibility_VISIBLE_IF_ACCEPTED;
+    assert_true(client_send(&stage->b.client, &msg));
+    assert_true(client_expect(&stage->b.client, wire_FromMediator_registered_tag, &stage->msg));
+    for (uint8_t i = 1; i <= 6; i++) { /* of two at one time; the same for who does not exist */
+        const struct identity_id *whom = i % 2 ? &stage->b.client.identity.id : &nobody.id;
+        assert_true(client_dial(&stage->a.client, whom, i, NULL));
+        assert_true(client_dial_end(&stage->a.client, i));
+        if (i % 2 == 0)
+            continue;
+        assert_true(client_expect(&stage->b.client, PEER_COORD, &stage->msg));
+        assert_true(client_accept(&stage->b.client, i));
+        assert_true(client_expect_error(&stage->b.client, NO_SUCH_DIAL, &stage->msg));
+    }
+    for (uint8_t i = 1; i <= 6; i++)
+        assert_true(
+            client_expect_error(&stage->a.client, wire_ErrorCode_ERROR_NO_SUCH_PEER, &stage->msg));
 }
 
 static void test_quota_of_bytes(void **state)
@@ -248,6 +307,8 @@ int main(void)
         RELAY_TEST(test_a_mediator_without_relay_says_so, set_up_without_relay),
         RELAY_TEST(test_quota_of_sessions, set_up_few),
         RELAY_TEST(test_so_many_dials_of_a_session, set_up_two_dials),
+        RELAY_TEST(test_calls_of_one_network_are_not_all, set_up_two_calls),
+        RELAY_TEST(test_a_dial_can_be_given_up_early, set_up_two_dials),
         RELAY_TEST(test_quota_of_bytes, set_up_slow),
         RELAY_TEST(test_dial_end_stops_it, set_up),
         RELAY_TEST(test_on_every_address_and_several_ports, set_up_everywhere),

@@ -111,6 +111,41 @@ static void test_strangers_resume_nothing(void **state)
     client_free(&stranger);
 }
 
+static int set_up_few_wakes(void **state)
+{
+    return set_up_with(state, "call-rate = 1\nlive-dials = 3\n");
+}
+
+/* Strangers may ask for dials that there are not, until nothing more of theirs is passed on. */
+static void test_strangers_do_not_delay_members(void **state)
+{
+    struct stage *stage = *state;
+    struct client stranger;
+
+    assert_true(dial(stage));
+    assert_true(client_open(&stranger, &stage->mediator.control[0], 5));
+    assert_true(client_register(&stranger, ANYONE, NULL, NULL));
+    for (uint8_t i = 100; i < 103; i++) {
+        assert_true(client_resume(&stranger, i, &stage->b.client.identity.id));
+        assert_true(client_expect(&stage->b.client, RESUMED, &stage->msg));
+        assert_int_equal(stage->msg.body.resumed.dial_id.bytes[0], i);
+        assert_true(client_dial_end(&stranger, i));
+    }
+    /* For a dial that lives, and after a session was lost. */
+    assert_true(client_resume(&stage->a.client, 1, &stage->b.client.identity.id));
+    take_tag(stage, &stage->a);
+    take_tag(stage, &stage->b);
+    client_close(&stage->a.client);
+    assert_true(client_reopen(&stage->a.client, &stage->mediator.control[0], 3));
+    assert_true(client_register(&stage->a.client, ANYONE, NULL, NULL));
+    for (int again = 0; again < 2; again++) {
+        assert_true(client_resume(&stage->a.client, 1, &stage->b.client.identity.id));
+        assert_true(client_expect(&stage->b.client, RESUMED, &stage->msg));
+        assert_int_equal(stage->msg.body.resumed.dial_id.bytes[0], 1);
+    }
+    client_free(&stranger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +153,7 @@ int main(void)
         RELAY_TEST(test_resume_after_a_restart, set_up),
         RELAY_TEST(test_resume_of_a_dial_that_lives_on, set_up),
         RELAY_TEST(test_strangers_resume_nothing, set_up),
+        RELAY_TEST(test_strangers_do_not_delay_members, set_up_few_wakes),
     };
 
     signal(SIGPIPE, SIG_IGN);
