@@ -9,6 +9,9 @@
 
 #define RECEIVE_ROUNDS 32 /* before others get their turn */
 #define OUTPUT_ROUNDS  32
+/* An acknowledgement costs the way to the peer as much as 45 datagrams that travel as one: while
+ * more is waiting to be read, each answers two such batches at least. */
+#define ANSWERED_BYTES (128u << 10)
 #define ECHO_GAP_US    10000u /* 100 a second, as eyelet.h says */
 #define ECHO_BURST_US  200000u
 #define GOODBYE_COPIES 3 /* nobody is there any more to repeat a lost one */
@@ -119,6 +122,7 @@ static void receive_one(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_
 
 void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_socket *s)
 {
+    size_t unanswered = 0;
     for (int round = 0; round < RECEIVE_ROUNDS; round++) {
         struct stun_addr from;
         size_t segment;
@@ -126,6 +130,7 @@ void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_soc
         if (got < 0) {
             break;
         }
+        unanswered += (size_t)got;
         /* What is sent in between may be answered within this loop: with one time for all of it the
          * link would measure round trips of no time, and keep its window tiny for good. */
         now_us = endpoint_now_us();
@@ -133,12 +138,16 @@ void traffic_receive(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_soc
             size_t size = (size_t)got - at < segment ? (size_t)got - at : segment;
             receive_one(ep, now_us, s, &from, ep->rx + at, size);
         }
-        if (ep->last_heard != NULL) {
+        if (ep->last_heard != NULL && unanswered >= ANSWERED_BYTES) {
+            unanswered = 0;
             traffic_flush(ep->last_heard, now_us); /* acknowledgements must not wait for the rest */
             if (!endpoint_has_socket(s)) {
                 break;
             }
         }
+    }
+    if (ep->last_heard != NULL && unanswered > 0) {
+        traffic_flush(ep->last_heard, now_us);
     }
 }
 
