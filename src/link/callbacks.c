@@ -59,6 +59,7 @@ static int on_stream_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_
     (void)offset;
     struct link *link = user_data;
     struct stream *stream = stream_data;
+    link->told++;
     if (stream == NULL || stream->is_reset) {
         ngtcp2_conn_extend_max_offset(conn, bytes);
         return 0;
@@ -83,6 +84,7 @@ static int on_acked(ngtcp2_conn *conn, int64_t id, uint64_t offset, uint64_t byt
     (void)offset;
     struct link *link = user_data;
     struct stream *stream = stream_data;
+    link->told++;
     if (stream != NULL) {
         send_buffer_acked(&stream->send, &link->streams.pool, (size_t)bytes);
         /* No bytes: only the end of a stream is acknowledged so. */
@@ -174,8 +176,18 @@ static int on_datagram(ngtcp2_conn *conn, uint32_t flags, const uint8_t *data, s
     (void)conn;
     (void)flags;
     struct link *link = user_data;
+    link->told++;
     /* Unreliable: what the application is too slow for is lost. */
     (void)message_queue_append(&link->messages_in, data, bytes);
+    return 0;
+}
+
+static int on_datagram_acked(ngtcp2_conn *conn, uint64_t id, void *user_data)
+{
+    (void)conn;
+    (void)id;
+    struct link *link = user_data;
+    link->told++;
     return 0;
 }
 
@@ -233,6 +245,7 @@ const ngtcp2_callbacks link_callbacks = {
     .extend_max_stream_data = on_more_stream_data,
     .extend_max_local_streams_bidi = on_more_streams,
     .recv_datagram = on_datagram,
+    .ack_datagram = on_datagram_acked,
     .rand = on_rand,
     .get_path_challenge_data = on_path_challenge,
     .get_new_connection_id = on_new_cid,

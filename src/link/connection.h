@@ -39,6 +39,7 @@ struct link {
     struct link_clock clock;
     ngtcp2_duration idle_timeout;
     ngtcp2_tstamp last_heard;
+    uint64_t told; /* by ngtcp2: what the peer has said */
     ngtcp2_tstamp paced_until;
     size_t max_datagram;
 

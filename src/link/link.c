@@ -139,11 +139,37 @@ static int start_server(struct link *link, const struct link_config *config,
     return LINK_OK;
 }
 
-static int read_packet(struct link *link, ngtcp2_tstamp now, const uint8_t *bytes, size_t size)
+/* What an authentic packet changes, and nothing else does while one is read. */
+struct standing {
+    uint64_t told;
+    uint64_t cwnd_left;
+    ngtcp2_tstamp expiry;
+};
+
+static struct standing standing_of(const struct link *link)
+{
+    return (struct standing){
+        .told = link->told,
+        .cwnd_left = ngtcp2_conn_get_cwnd_left(link->conn),
+        .expiry = ngtcp2_conn_get_expiry(link->conn),
+    };
+}
+
+/* *heard: the peer has said something new. ngtcp2 drops silently what it cannot open or has seen
+ * before, and its callback for opening does not know whose packet it is given. */
+static int read_packet(struct link *link, ngtcp2_tstamp now, const uint8_t *bytes, size_t size,
+                       bool *heard)
 {
     ngtcp2_path path = virtual_path();
     ngtcp2_pkt_info info = {0};
-    return ngtcp2_conn_read_pkt(link->conn, &path, &info, bytes, size, now);
+    struct standing before = standing_of(link);
+    int rv = ngtcp2_conn_read_pkt(link->conn, &path, &info, bytes, size, now);
+    *heard = link->told != before.told;
+    if (!*heard) {
+        struct standing after = standing_of(link);
+        *heard = after.cwnd_left != before.cwnd_left || after.expiry != before.expiry;
+    }
+    return rv;
 }
 
 /* A path that comes back finds probe timers that were doubled while it was dead. They would make
@@ -202,7 +228,8 @@ int link_accept(struct link **out, const struct link_config *config, const uint8
         rv = start_server(link, config, &initial);
     }
     if (rv == LINK_OK) {
-        int read = read_packet(link, link->clock.origin_ns, flight, flight_bytes);
+        bool heard;
+        int read = read_packet(link, link->clock.origin_ns, flight, flight_bytes, &heard);
         if (read == NGTCP2_ERR_CRYPTO) {
             rv = LINK_ERR_CRYPTO;
         } else if (read != 0 || !link->can_send_1rtt) {
@@ -252,14 +279,18 @@ int link_input(struct link *link, uint64_t now_us, const uint8_t *bytes, size_t 
         return LINK_ERR_CLOSED;
     }
     if (size == 0) {
-        return LINK_OK;
+        return LINK_ERR_UNHEARD;
     }
-    link->last_heard = now;
-    int rv = read_packet(link, now, bytes, size);
+    bool heard;
+    int rv = read_packet(link, now, bytes, size, &heard);
     if (rv != 0) {
         link_fail(link, rv);
         return LINK_ERR_CLOSED;
     }
+    if (!heard) {
+        return LINK_ERR_UNHEARD;
+    }
+    link->last_heard = now;
     return LINK_OK;
 }
 

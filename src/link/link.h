@@ -30,6 +30,7 @@ enum link_error {
     LINK_ERR_NO_STREAM = -5,
     LINK_ERR_TOO_LARGE = -6, /* datagram larger than the path carries */
     LINK_ERR_BLOCKED = -7,   /* the peer's stream limit, or our queue, is full: try again later */
+    LINK_ERR_UNHEARD = -8,   /* no sign of life */
 };
 
 enum link_close_kind {
@@ -84,7 +85,9 @@ bool link_has_cid(const struct link *link, const uint8_t *cid, size_t cid_bytes)
 
 /* ---- datagrams in and out ---- */
 
-/* One datagram came in. Bad ones are dropped. Returns LINK_OK or LINK_ERR_CLOSED. */
+/* One datagram came in. Bad ones are dropped. LINK_OK: it was the peer's, and new: a sign of life.
+ * LINK_ERR_UNHEARD: forged, a copy, not to be opened yet; or a mere keep-alive, which cannot always
+ * be told from these. LINK_ERR_CLOSED. */
 int link_input(struct link *link, uint64_t now_us, const uint8_t *bytes, size_t size);
 
 /* Writes datagrams one behind the other, each *segment_bytes long except the last, which may be

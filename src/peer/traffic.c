@@ -81,9 +81,11 @@ static void receive_link(struct eyelet_endpoint *ep, uint64_t now_us, const stru
     if (conn == NULL || conn->state == CONN_ENDED || conn->policy == EYELET_RELAY_ONLY) {
         return;
     }
+    if (link_input(conn->link, now_us, bytes, size) != LINK_OK) {
+        return;
+    }
     conn->heard_by_relay = false;
     conn->heard_from = (struct punch_pair){.socket = s->index, .remote = *from};
-    (void)link_input(conn->link, now_us, bytes, size);
     if (conn->punch != NULL && conn->has_path && stun_addr_equal(&conn->pair.remote, from) &&
         conn_socket(conn, conn->pair.socket) == s) {
         punch_heard_link(conn->punch, now_us, &conn->pair);
@@ -102,9 +104,10 @@ void traffic_relayed(struct eyelet_conn *conn, uint64_t now_us, const uint8_t *b
         return;
     }
     conn->ep->last_heard = conn;
-    conn->heard_by_relay = true;
-    (void)link_input(conn->link, now_us, bytes, size);
-    punch_heard_link(conn->punch, now_us, &relay);
+    if (link_input(conn->link, now_us, bytes, size) == LINK_OK) {
+        conn->heard_by_relay = true;
+        punch_heard_link(conn->punch, now_us, &relay);
+    }
 }
 
 static void receive_one(struct eyelet_endpoint *ep, uint64_t now_us, struct udp_socket *s,

@@ -281,7 +281,8 @@ static void test_time_goes_back(void **state)
     for (int i = 0; i < 2; i++) {
         uint64_t before = net.now_us - NET_RTT_US;
         assert_int_equal(link_handle_timeout(net.side[i], before), LINK_OK);
-        assert_int_equal(link_input(net.side[i], before, (const uint8_t *)"?", 1), LINK_OK);
+        assert_int_equal(link_input(net.side[i], before, (const uint8_t *)"?", 1),
+                         LINK_ERR_UNHEARD);
         (void)link_output(net.side[i], before, buffer, sizeof(buffer), &segment);
         link_set_path(net.side[i], before, false, 0);
         link_set_path(net.side[i], before, true, LINK_MAX_DATAGRAM_BYTES);
@@ -292,6 +293,74 @@ static void test_time_goes_back(void **state)
     while (!net_find_event(net.side[1], LINK_EVENT_READABLE, &event)) {
         assert_true(net_step(&net));
     }
+    net_free(&net);
+}
+
+/* What side 0 has to say, or its next timer makes it say. Delivers nothing. */
+static size_t next_datagram(struct net *net, uint8_t datagram[static LINK_MAX_DATAGRAM_BYTES])
+{
+    size_t segment;
+    size_t size =
+        link_output(net->side[0], net->now_us, datagram, LINK_MAX_DATAGRAM_BYTES, &segment);
+    while (size == 0) {
+        net->now_us = link_next_timeout(net->side[0]);
+        assert_int_equal(link_handle_timeout(net->side[0], net->now_us), LINK_OK);
+        size = link_output(net->side[0], net->now_us, datagram, LINK_MAX_DATAGRAM_BYTES, &segment);
+    }
+    return size;
+}
+
+/* What the other side answers to it, at once or when its timer says so. */
+static size_t answer(struct net *net, uint8_t datagram[static LINK_MAX_DATAGRAM_BYTES])
+{
+    size_t segment;
+    size_t size;
+    while ((size = link_output(net->side[1], net->now_us, datagram, LINK_MAX_DATAGRAM_BYTES,
+                               &segment)) == 0) {
+        net->now_us = link_next_timeout(net->side[1]);
+        assert_int_equal(link_handle_timeout(net->side[1], net->now_us), LINK_OK);
+    }
+    return size;
+}
+
+/* A datagram that was only made to look like the peer's, or that somebody has recorded, is no sign
+ * of life. */
+static void test_signs_of_life(void **state)
+{
+    (void)state;
+    struct net net;
+    uint8_t datagram[LINK_MAX_DATAGRAM_BYTES];
+    uint8_t forged[LINK_MAX_DATAGRAM_BYTES];
+    struct link_event event;
+    net_init(&net);
+    net_connect(&net);
+    net.app = net_both_confirmed;
+    assert_true(net_run(&net, 1000000));
+    net.app = NULL;
+    net_run(&net, 1000000);
+    while (link_poll_event(net.side[1], &event)) {
+    }
+    int64_t stream = link_stream_open(net.side[0]);
+    assert_int_equal(link_stream_write(net.side[0], stream, (const uint8_t *)"x", 1, false), 1);
+    size_t size = next_datagram(&net, datagram);
+    for (size_t at = 1; at < size; at++) {
+        memcpy(forged, datagram, size);
+        forged[at] ^= 0x40;
+        assert_int_equal(link_input(net.side[1], net.now_us, forged, size), LINK_ERR_UNHEARD);
+    }
+    assert_false(link_poll_event(net.side[1], &event));
+    assert_int_equal(link_input(net.side[1], net.now_us, datagram, size), LINK_OK);
+    assert_true(net_find_event(net.side[1], LINK_EVENT_READABLE, &event));
+    assert_int_equal(link_input(net.side[1], net.now_us, datagram, size), LINK_ERR_UNHEARD);
+    size = answer(&net, datagram);
+    assert_int_equal(link_input(net.side[0], net.now_us, datagram, size), LINK_OK);
+    assert_int_equal(link_input(net.side[0], net.now_us, datagram, size), LINK_ERR_UNHEARD);
+    /* Who has nothing to say still hears that its keep-alive has arrived. */
+    size = next_datagram(&net, datagram);
+    (void)link_input(net.side[1], net.now_us, datagram, size);
+    size = answer(&net, datagram);
+    assert_int_equal(link_input(net.side[0], net.now_us, datagram, size), LINK_OK);
+    assert_int_equal(link_input(net.side[0], net.now_us, datagram, size), LINK_ERR_UNHEARD);
     net_free(&net);
 }
 
@@ -431,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_unanswered),
         cmocka_unit_test(test_no_path),
         cmocka_unit_test(test_time_goes_back),
+        cmocka_unit_test(test_signs_of_life),
         cmocka_unit_test(test_lossy_handshakes),
         cmocka_unit_test(test_first_flight_duplicated),
         cmocka_unit_test(test_every_packet_twice),
