@@ -62,10 +62,12 @@ static bool session_replace(struct session *session, struct session *older, uint
 {
     struct server *server = session->server;
     char name[SESSION_SHORT_ID_BYTES];
+    bool same = session->entry.instance == older->entry.instance;
+    bool known = same && session->entry.instance != 0;
 
     session->replacements = older->replacements;
-    if (!limit_take_every(&session->replacements, SESSION_REPLACE_EVERY_US, SESSION_REPLACE_BURST,
-                          now_us)) {
+    if (!known && !limit_take_every(&session->replacements, SESSION_REPLACE_EVERY_US,
+                                    SESSION_REPLACE_BURST, now_us)) {
         log_warn(&server->log,
                  "%s: several programs seem to use this key at once; "
                  "keeping the older session",
@@ -76,8 +78,7 @@ static bool session_replace(struct session *session, struct session *older, uint
     }
     log_info(&server->log, "%s: replaced by a newer session", session_short_id(session, name));
     session_end(older, wire_ErrorCode_ERROR_REPLACED, NULL,
-                older->entry.instance == session->entry.instance ? "this ID has registered again"
-                                                                 : session_has_successor);
+                same ? "this ID has registered again" : session_has_successor);
     return true;
 }
 

@@ -112,12 +112,15 @@ static void test_a_program_that_comes_back_takes_its_own_place(void **state)
     struct stage *stage = *state;
     struct client again;
 
-    assert_true(open_beside(stage, &stage->one, 2, &again));
-    assert_true(client_register(&again, NOBODY, NULL, NULL));
-    assert_true(client_expect_error(&stage->two, REPLACED, &stage->msg));
+    for (size_t i = 0; i < 10; i++) { /* as often as its network breaks */
+        assert_true(open_beside(stage, &stage->one, 2, &again));
+        assert_true(client_register(&again, NOBODY, NULL, NULL));
+        assert_true(client_expect_error(&stage->two, REPLACED, &stage->msg));
+        client_close(&stage->two);
+        stage->two = again;
+    }
     assert_true(is_called(stage, &stage->one, 1));
     assert_int_equal(client_receive(&stage->three, &stage->msg, NEVER_MS), 0);
-    client_close(&again);
 }
 
 static void test_the_newest_that_listens_is_called(void **state)
