@@ -125,9 +125,10 @@ static void on_deadline(uv_timer_t *handle)
     struct outcome outcome =
         outcome_of_error(loop->was_registered ? EYELET_ERR_TIMEOUT : EYELET_ERR_MEDIATOR);
     char text[160];
-    snprintf(text, sizeof(text), "%s within %u seconds",
-             loop->was_registered ? loop->late : "not registered with the mediator",
-             loop->options->timeout_s);
+    uint32_t seconds = loop->options->timeout_s;
+    snprintf(text, sizeof(text), "%s within %u second%s",
+             loop->was_registered ? loop->late : "not registered with the mediator", seconds,
+             seconds == 1 ? "" : "s");
     loop_end(loop, report_error(loop->report, &outcome, text));
 }
 

@@ -275,6 +275,7 @@ static int open_folder(struct inbound *in, const struct options *options, struct
     if (!folder_open(&in->folder, path, options->overwrite)) {
         char shown[256];
         char text[400];
+        outcome.hint = errno == ENOENT ? "only the last folder of a path is made by itself" : "";
         snprintf(text, sizeof(text), "cannot write to the folder %s: %s",
                  names_show(path, strlen(path), shown, sizeof(shown)), strerror(errno));
         return report_error(report, &outcome, text);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/names.h"
+
 static void say(struct report *report, const char *text)
 {
     report_clear_line(report);
@@ -119,8 +121,11 @@ int report_answered(struct report *report)
     return report_error(report, &outcome, "the answer could not be written to stdout");
 }
 
-int report_error(struct report *report, const struct outcome *outcome, const char *text)
+int report_error(struct report *report, const struct outcome *outcome, const char *said)
 {
+    /* it may quote anything: a wrong word of the command line, a path */
+    char text[2048];
+    names_show(said, strlen(said), text, sizeof(text));
     if (report->json) {
         write_line(
             report, stderr, "error",

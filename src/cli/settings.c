@@ -88,10 +88,10 @@ static bool check_parsed(struct settings *settings, int line)
 {
     if (line > 0) {
         snprintf(settings->why, sizeof(settings->why),
-                 "config file in %s, line %d: expected \"mediator = HOST[:PORT][#ID]\", "
+                 "%s/config, line %d: expected \"mediator = HOST[:PORT][#ID]\", "
                  "\"key = FILE\", \"paths = any|direct-only|relay-only\", "
                  "\"port-mapping = yes|no\" or \"patience = SECONDS\"",
-                 settings->folder ? settings->folder : "memory", line);
+                 settings->folder ? settings->folder : ".", line);
     }
     return line <= 0;
 }

@@ -321,6 +321,11 @@ def test_usage(programs):
                       ["listen", "--allow", "any", "--to", "::1:22"], ["listen", "--allow"], ["--key", "", "id"], ["listen", "--exec", ""]):
             net.expect_error(net.run("a", *words), 2, "usage")
         net.expect(net.run("a", "--direct-only", "connect", NOBODY), 4)
+        for words in ([b"\xff\x1b[2J"], ["id", "--key", b"/dev/null/\xff\x1b[2J/key"], ["connect", NOBODY, b"--\xff"]):
+            for flags in (("--json",), ()):
+                process = net.run("a", *words, flags=flags)
+                assert net.expect(process, 1 if "id" in words else 2) and "\x1b" not in net.said(process), net.said(process)
+                assert not flags or net.events(process, "error")[0]["text"], net.said(process)
         net.port = None
         for words, word in ((["--help"], b"listen"), (["--version"], b"eyelet ")):
             process = net.run("a", *words, flags=())
