@@ -12,12 +12,16 @@
 #define PIPE_BYTES (1 << 20)
 
 struct pipefd {
-    uv_poll_t poll;
+    union {
+        uv_handle_t handle;
+        uv_poll_t poll;
+        uv_idle_t idle; /* of a file: whenever everybody else has had a turn */
+    } uv;
     int fd;
     bool writing;
     bool standard;
     bool is_socket;
-    bool is_polled; /* files are always ready */
+    bool is_polled; /* not a file */
     bool waiting;
     int old_flags; /* to restore on a shared description; -1: nothing to restore */
     void (*ready)(void *context);
@@ -48,6 +52,12 @@ static void on_ready(uv_poll_t *handle, int status, int events)
     struct pipefd *p = handle->data;
     (void)status; /* the next read or write says what is wrong */
     (void)events;
+    p->ready(p->context);
+}
+
+static void on_turn(uv_idle_t *handle)
+{
+    struct pipefd *p = handle->data;
     p->ready(p->context);
 }
 
@@ -97,7 +107,7 @@ struct pipefd *pipefd_new(uv_loop_t *loop, int fd, bool writing, bool standard,
         p->old_flags = fcntl(fd, F_GETFL);
     }
     if (p->is_polled) {
-        int error = uv_poll_init(loop, &p->poll, fd); /* makes it non-blocking */
+        int error = uv_poll_init(loop, &p->uv.poll, fd); /* makes it non-blocking */
         p->is_polled = error == 0;
         if (error != 0 && error != UV_EPERM) {
             free(p);
@@ -105,7 +115,10 @@ struct pipefd *pipefd_new(uv_loop_t *loop, int fd, bool writing, bool standard,
             return NULL;
         }
     }
-    p->poll.data = p;
+    if (!p->is_polled) {
+        uv_idle_init(loop, &p->uv.idle);
+    }
+    p->uv.handle.data = p;
     return p;
 }
 
@@ -128,18 +141,19 @@ ssize_t pipefd_write(struct pipefd *p, const void *data, size_t bytes)
     return n < 0 ? -errno : n;
 }
 
-bool pipefd_wait(struct pipefd *p, bool on)
+void pipefd_wait(struct pipefd *p, bool on)
 {
-    if (!p || !p->is_polled || p->waiting == on) {
-        return p && p->is_polled;
+    if (!p || p->waiting == on) {
+        return;
     }
     p->waiting = on;
-    if (on) {
-        uv_poll_start(&p->poll, p->writing ? UV_WRITABLE : UV_READABLE, on_ready);
+    if (!p->is_polled) {
+        (void)(on ? uv_idle_start(&p->uv.idle, on_turn) : uv_idle_stop(&p->uv.idle));
+    } else if (on) {
+        uv_poll_start(&p->uv.poll, p->writing ? UV_WRITABLE : UV_READABLE, on_ready);
     } else {
-        uv_poll_stop(&p->poll);
+        uv_poll_stop(&p->uv.poll);
     }
-    return true;
 }
 
 void pipefd_close(struct pipefd *p)
@@ -147,13 +161,8 @@ void pipefd_close(struct pipefd *p)
     if (!p) {
         return;
     }
-    if (!p->is_polled) {
-        release_fd(p);
-        free(p);
-        return;
-    }
     pipefd_wait(p, false);
-    uv_close((uv_handle_t *)&p->poll, on_closed);
+    uv_close(&p->uv.handle, on_closed);
     /* libuv has forgotten the fd by now; only the handle lives on until the callback */
     release_fd(p);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A file descriptor that is read or written without ever blocking the loop, whatever it is: a pipe,
- * a terminal, a socket, a file. Also of a description that other processes share. */
+/* A file descriptor in the loop, whatever it is. A pipe, a terminal or a socket never blocks, also
+ * where other processes share its description; a file does, for as long as its disk takes for one
+ * read or write. */
 #ifndef CLI_PIPEFD_H
 #define CLI_PIPEFD_H
 
@@ -19,9 +20,9 @@ struct pipefd *pipefd_new(uv_loop_t *loop, int fd, bool writing, bool standard,
  * EAGAIN. */
 ssize_t pipefd_read(struct pipefd *p, void *data, size_t bytes);
 ssize_t pipefd_write(struct pipefd *p, const void *data, size_t bytes);
-/* on: ready is called, again and again, while it can be read or written. False: it is a file, which
- * is always ready, and there is no call. NULL is fine. */
-bool pipefd_wait(struct pipefd *p, bool on);
+/* on: ready is called, again and again, while it can be read or written; a file always can. NULL is
+ * fine. */
+void pipefd_wait(struct pipefd *p, bool on);
 /* Closes and frees; whoever is at the other end sees the end. NULL is fine. */
 void pipefd_close(struct pipefd *p);
 

@@ -10,7 +10,8 @@
 #include "cli/pipefd.h"
 
 #define BUFFER_BYTES (256 << 10)
-#define ROUNDS       16 /* of reading before others get their turn */
+#define ROUNDS       16   /* before others get their turn, ... */
+#define SLICE_US     5000 /* ... also when the disk is slow */
 
 struct pump {
     struct pump_config config;
@@ -96,13 +97,20 @@ static void finish_up(struct pump *pump)
     end_if_complete(pump);
 }
 
+static bool is_turn_over(int round, uint64_t began_us)
+{
+    return round >= ROUNDS || (round > 0 && loop_now_us() - began_us >= SLICE_US);
+}
+
 static void move_up(struct pump *pump)
 {
+    uint64_t began_us = loop_now_us();
     for (int round = 0; !pump->up_done && !pump->input_over && !pump->ended; round++) {
         if (!push_held(pump)) {
             return;
         }
-        if (round == ROUNDS && pipefd_wait(pump->input, true)) {
+        if (is_turn_over(round, began_us)) {
+            pipefd_wait(pump->input, true);
             return;
         }
         ssize_t n = pipefd_read(pump->input, pump->held, BUFFER_BYTES);
@@ -164,7 +172,8 @@ static bool write_down(struct pump *pump, const uint8_t *data, size_t bytes, siz
 
 static void move_down(struct pump *pump)
 {
-    while (!pump->down_done && !pump->ended) {
+    uint64_t began_us = loop_now_us();
+    for (int round = 0; !pump->down_done && !pump->ended; round++) {
         const uint8_t *data;
         size_t written;
         ssize_t n = eyelet_stream_peek(pump->conn, pump->config.stream, &data);
@@ -181,6 +190,10 @@ static void move_down(struct pump *pump)
                 end(pump, PUMP_STREAM_LOST, "the connection ended in the middle of the stream");
             }
             return; /* otherwise the reset is said by its own event */
+        }
+        if (is_turn_over(round, began_us)) {
+            pipefd_wait(pump->output, true);
+            return;
         }
         bool more = write_down(pump, data, (size_t)n, &written);
         if (written > 0) {
