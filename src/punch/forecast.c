@@ -266,10 +266,11 @@ void forecast_advance(struct punch *p)
     follow(p);
 }
 
-/* Its clock for the second round runs ahead of ours. */
+/* Its clock for the second round runs ahead of ours. A search is the last that is tried: guesses
+ * would come on top of it. */
 static bool other_has_begun_anew(const struct punch *p)
 {
-    return p->forecast.decided && p->forecast.rounds < MAX_ROUNDS &&
+    return p->forecast.decided && p->forecast.rounds < MAX_ROUNDS && !p->search.gated &&
            p->now_us >= p->forecast.decided_us + NEW_ROUND_US / 2;
 }
 

@@ -300,6 +300,50 @@ static void guesses_count_with_the_search_that_follows(void **state)
     }
 }
 
+static bool plans_after(struct punch_note *samples, uint16_t a, uint16_t b, uint16_t c)
+{
+    struct punch_event e;
+
+    samples->samples.count = 3;
+    samples->samples.ports[0] = a;
+    samples->samples.ports[1] = b;
+    samples->samples.ports[2] = c;
+    punch_note_input(p, now, samples);
+    while (event(PUNCH_EVENT_NOTE, &e)) {
+        if (e.note.kind == PUNCH_NOTE_PLAN)
+            return true;
+    }
+    return false;
+}
+
+/* Samples that arrived in another order looked like a block; the next ones do not. */
+static void no_guesses_come_on_top_of_a_search(void **state)
+{
+    struct punch_note samples = {
+        .kind = PUNCH_NOTE_SAMPLES,
+        .profile = {.mapping = NAT_MAPPING_ADDRESS_AND_PORT_DEPENDENT,
+                    .allocation = NAT_ALLOCATION_SEQUENTIAL,
+                    .step = 1,
+                    .endpoints_seen = 4},
+        .samples.public_addr = from(1, 0).remote,
+    };
+
+    (void)state;
+    start(false, true);
+    punch_set_remote_profile(p, now, &samples.profile);
+    add(1, 1000, true);
+    punch_set_profile(p, now,
+                      &(struct nat_profile){.mapping = NAT_MAPPING_ENDPOINT_INDEPENDENT,
+                                            .filtering = NAT_FILTERING_ADDRESS_AND_PORT_DEPENDENT,
+                                            .public_addr = stun_addr_v4(203, 0, 113, 5, 40000),
+                                            .endpoints_seen = 4});
+    punch_start(p, now, now);
+    assert_true(plans_after(&samples, 40003, 40001, 40002));
+    now += 1100 * MS;
+    drain(STUN_BINDING_REQUEST);
+    assert_false(plans_after(&samples, 40004, 40005, 40006));
+}
+
 static void sockets_that_cannot_be_had_are_done_without(void **state)
 {
     struct punch_note plan = {.kind = PUNCH_NOTE_PLAN};
@@ -382,6 +426,7 @@ int main(void)
         cmocka_unit_test(a_plan_is_kept_within_bounds),
         cmocka_unit_test(the_switch_turns_it_off),
         cmocka_unit_test(guesses_count_with_the_search_that_follows),
+        cmocka_unit_test(no_guesses_come_on_top_of_a_search),
         cmocka_unit_test(sockets_that_cannot_be_had_are_done_without),
         cmocka_unit_test(neighbours_behind_one_provider_meet),
     };
