@@ -12,37 +12,31 @@ static bool has_global_ipv6(const struct eyelet_endpoint *ep)
            ep->session.reflexive[SESSION_IPV6].family == STUN_IPV6;
 }
 
+/* The session knows this side, and the coordinates tell of the other one. */
 void why_diagnose(const struct eyelet_conn *conn, struct diagnosis *out)
 {
     const struct eyelet_endpoint *ep = conn->ep;
     const struct session *s = &ep->session;
-    struct diagnose_case c = {.failure = conn->failure, .mine.known = true};
-    if (conn->punch != NULL) {
-        punch_case(conn->punch, conn->failure, &c);
-    }
-    c.error = conn->failure_error;
-    c.no_search = ep->no_search;
-    c.same_public_address = conn->same_public_address;
-    c.mine.profile = s->profile;
-    c.mine.no_udp = !session_is_attested(ep, STUN_IPV4) && !session_is_attested(ep, STUN_IPV6);
-    c.mine.ipv6 = has_global_ipv6(ep);
-    c.mine.port_mapped = s->mapped.family != STUN_NO_FAMILY;
-    c.mine.behind_provider = nat_is_behind_provider(ep);
-    c.theirs = (struct diagnose_side){.profile = conn->theirs,
-                                      .known = conn->theirs_known,
-                                      .no_udp = conn->theirs_known && !conn->theirs_udp,
-                                      .ipv6 = conn->theirs_ipv6,
-                                      .port_mapped = conn->theirs_mapped};
+    const struct diagnose_case c = {
+        .mine = {.profile = s->profile,
+                 .no_udp =
+                     !session_is_attested(ep, STUN_IPV4) && !session_is_attested(ep, STUN_IPV6),
+                 .ipv6 = has_global_ipv6(ep),
+                 .port_mapped = s->mapped.family != STUN_NO_FAMILY,
+                 .behind_provider = nat_is_behind_provider(ep),
+                 .hidden = conn->policy == EYELET_RELAY_ONLY},
+        .theirs = {.profile = conn->theirs,
+                   .no_udp = conn->theirs_known && !conn->theirs_udp,
+                   .ipv6 = conn->theirs_ipv6,
+                   .port_mapped = conn->theirs_mapped,
+                   .hidden = conn->theirs_hidden},
+        .failure = conn->failure,
+        .error = conn->failure_error,
+        .searched = conn->punch != NULL && punch_has_searched(conn->punch),
+        .no_search = ep->no_search,
+        .same_public_address = conn->same_public_address,
+    };
     diagnose(&c, out);
-    if (conn->theirs_hidden) {
-        snprintf(out->reason, sizeof out->reason,
-                 "the peer shows no address: it wants to be reached by the relay alone");
-        out->remedy[0] = '\0';
-    } else if (conn->policy == EYELET_RELAY_ONLY) {
-        snprintf(out->reason, sizeof out->reason,
-                 "this side shows no address: only the relay is allowed");
-        out->remedy[0] = '\0';
-    }
 }
 
 const char *why_plan(const struct eyelet_conn *conn, char text[static PLAN_TEXT_BYTES])

@@ -113,6 +113,18 @@ static void no_answer(const struct diagnose_case *c, struct diagnosis *out)
     }
 }
 
+/* Nothing has failed, and nothing would help. */
+static bool is_hidden(const struct diagnose_case *c, struct diagnosis *out)
+{
+    if (c->theirs.hidden)
+        say(out->reason, DIAGNOSE_REASON_BYTES,
+            "the peer shows no address: it wants to be reached by the relay alone");
+    else if (c->mine.hidden)
+        say(out->reason, DIAGNOSE_REASON_BYTES,
+            "this side shows no address: only the relay is allowed");
+    return c->theirs.hidden || c->mine.hidden;
+}
+
 static bool no_udp(const struct diagnose_case *c, struct diagnosis *out)
 {
     bool mine = c->mine.no_udp || c->failure == PUNCH_FAILURE_LINK_DOWN;
@@ -237,7 +249,7 @@ const char *punch_failure_remedy(enum punch_failure failure)
 void diagnose(const struct diagnose_case *c, struct diagnosis *out)
 {
     memset(out, 0, sizeof(*out));
-    if (c->failure == PUNCH_FAILURE_NONE)
+    if (is_hidden(c, out) || c->failure == PUNCH_FAILURE_NONE)
         return;
     if (c->failure != PUNCH_FAILURE_SEND && no_udp(c, out))
         return;

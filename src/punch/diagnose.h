@@ -11,11 +11,11 @@
 
 struct diagnose_side {
     struct nat_profile profile; /* mapping unknown: not measured */
-    bool known;                 /* its coordinates have come */
     bool no_udp;                /* no server has ever answered it over UDP, or seen it there */
     bool ipv6;                  /* it has a global IPv6 address */
     bool port_mapped;           /* its router has opened a port for it */
     bool behind_provider;       /* there are signs of a provider's NAT above its home router */
+    bool hidden;                /* on purpose it shows no address */
 };
 
 struct diagnose_case {

@@ -6,10 +6,9 @@
 
 #include "punch/punch.h"
 
-#define PLAN_FIRST_BURST     5
-#define PLAN_CLEAN_WINDOW    8 /* ports to try when nobody else takes any */
-#define PLAN_TEXT_BYTES      480
-#define PLAN_NEED_TEXT_BYTES 100
+#define PLAN_FIRST_BURST  5
+#define PLAN_CLEAN_WINDOW 8 /* ports to try when nobody else takes any */
+#define PLAN_TEXT_BYTES   480
 
 /* Searches, FIELD.md 4: P = 1 - (1 - sockets/ports)^probes. */
 #define PLAN_SEARCH_ALL    545 /* sockets and probes for all ports: 99 % */
@@ -95,10 +94,6 @@ struct plan_span {
     unsigned first, last, likeliest;
 };
 struct plan_span plan_span(const struct plan_side *side, int32_t step);
-
-/* "gives each destination another port, in steps of 2", ... */
-const char *plan_need_text(const struct nat_profile *profile,
-                           char text[static PLAN_NEED_TEXT_BYTES]);
 
 const char *plan_text(const struct plan *plan, char text[static PLAN_TEXT_BYTES]);
 

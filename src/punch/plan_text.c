@@ -21,23 +21,6 @@ static const char *need_text(enum plan_need need)
     return "has not been measured";
 }
 
-const char *plan_need_text(const struct nat_profile *profile,
-                           char text[static PLAN_NEED_TEXT_BYTES])
-{
-    enum plan_need need = plan_need(profile);
-    const char *words = need_text(need);
-
-    if (profile->mapping == NAT_MAPPING_NONE)
-        snprintf(text, PLAN_NEED_TEXT_BYTES, "changes no addresses");
-    else if (need == PLAN_NEED_SAMPLES && profile->step != 0)
-        snprintf(text, PLAN_NEED_TEXT_BYTES, "%s of %d", words, (int)profile->step);
-    else if (need == PLAN_NEED_BLOCK && profile->block_ports != 0)
-        snprintf(text, PLAN_NEED_TEXT_BYTES, "%s of %u", words, (unsigned)profile->block_ports);
-    else
-        snprintf(text, PLAN_NEED_TEXT_BYTES, "%s", words);
-    return text;
-}
-
 static const char *part_text(const struct plan_part *part, char *text, size_t capacity)
 {
     char to[STUN_ADDR_TEXT_BYTES];

@@ -50,7 +50,6 @@
 #define PUNCH_MAX_PACKET_BYTES 256 /* no check of ours is larger */
 #define PUNCH_MAX_CREDENTIAL   256 /* RFC 8445, 5.3 */
 #define PUNCH_SILENCE_US       300000u
-#define PUNCH_WHY_BYTES        320
 #define PUNCH_DATA_SOCKET      0 /* the warm socket, whose public address the coordinates name */
 #define PUNCH_FRESH_SOCKET     1 /* for prediction and after silence, by PUNCH_EVENT_WANT_SOCKET */
 #define PUNCH_IPV6_SOCKET      2 /* the warm socket of IPv6 */
@@ -271,16 +270,7 @@ struct punch_event {
 bool punch_poll_event(struct punch *p, struct punch_event *event);
 
 bool punch_is_connected(const struct punch *p);
-/* What the engine knows about why it is not direct, for diagnose() of diagnose.h: the caller adds
- * what it knows better (port_mapped, no_udp and behind_provider of our side). */
-struct diagnose_case;
-void punch_case(const struct punch *p, enum punch_failure failure, struct diagnose_case *out);
-/* What is planned for these two NATs (plan.h), for people. */
-#define PUNCH_PLAN_BYTES 480
-const char *punch_plan_text(const struct punch *p, char text[static PUNCH_PLAN_BYTES]);
-/* The failure with what is known of both NATs, for people. */
-const char *punch_why(const struct punch *p, enum punch_failure failure,
-                      char text[static PUNCH_WHY_BYTES]);
+bool punch_has_searched(const struct punch *p); /* in vain or not; predictions do not count */
 const char *punch_failure_text(enum punch_failure failure);   /* what happened, for people */
 const char *punch_failure_remedy(enum punch_failure failure); /* what would help; "" if nothing */
 const char *punch_technique_text(enum punch_technique t);     /* "private", "public", ... */

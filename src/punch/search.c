@@ -457,3 +457,8 @@ size_t search_routes(const struct punch *p, struct punch_pair *routes, size_t ro
     }
     return count;
 }
+
+bool punch_has_searched(const struct punch *p)
+{
+    return p->search.role != SEARCH_NONE && p->search.gated;
+}

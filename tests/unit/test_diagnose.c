@@ -45,9 +45,17 @@ static const struct {
     struct diagnose_case given;
     const char *reason, *remedy;
 } cases[] = {
-    {{.mine = {.profile = EIM, .known = true}, .theirs = {.profile = EIM, .known = true}}, "", ""},
-    {{.mine = {.profile = RANDOM, .known = true},
-      .theirs = {.profile = RANDOM, .known = true},
+    {{.mine = {.profile = EIM}, .theirs = {.profile = EIM}}, "", ""},
+    {{.mine = {.profile = EIM}, .theirs = {.hidden = true}},
+     "the peer shows no address: it wants to be reached by the relay alone",
+     ""},
+    {{.mine = {.profile = EIM, .hidden = true},
+      .theirs = {.profile = EIM},
+      .failure = PUNCH_FAILURE_NO_CANDIDATES},
+     "this side shows no address: only the relay is allowed",
+     ""},
+    {{.mine = {.profile = RANDOM},
+      .theirs = {.profile = RANDOM},
       .failure = PUNCH_FAILURE_UNPREDICTABLE},
      "both NATs allocate ports at random: neither side can know where to send to",
      "turning on UPnP or PCP on either router, or IPv6 on both sides, would make this direct"},

@@ -123,7 +123,6 @@ static void a_search_without_effect_ends(void **state)
 {
     struct net_times times = {20 * MS, 20 * MS, 40 * MS, 0};
     struct stun_addr a, b;
-    char text[PUNCH_WHY_BYTES];
 
     (void)state;
     net_init_kinds(&net, CONE, RANDOM, 5);
@@ -136,9 +135,7 @@ static void a_search_without_effect_ends(void **state)
         assert_true(net.host[h].searched <= PLAN_SEARCH_ALL);
         assert_true(net.host[h].busiest <= 250);
         assert_int_equal(net.host[h].failed.failure, PUNCH_FAILURE_UNPREDICTABLE);
-        punch_why(net.host[h].engine, net.host[h].failed.failure, text);
-        assert_non_null(strstr(text, "allocates ports at random"));
-        assert_non_null(strstr(text, "a search among them did not find the right one"));
+        assert_true(punch_has_searched(net.host[h].engine));
     }
     a = net.host[1].public_addr;
     b = net.host[0].public_addr;
