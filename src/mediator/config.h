@@ -39,6 +39,7 @@ struct config_limits {
     uint32_t relay_datagram_bytes; /* what a datagram costs at least */
     uint32_t relay_sessions;       /* at one time, asked for by one session */
     uint32_t relay_sessions_per_prefix;
+    uint32_t relay_streams, relay_streams_per_prefix; /* TLS connections for datagrams */
     uint32_t queue_bytes;
     uint32_t handshake_seconds;
     uint32_t silence_seconds;

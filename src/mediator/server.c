@@ -296,6 +296,7 @@ static bool server_make_tables(struct server *server)
                                              .prefix_pairs = limits->relay_sessions_per_prefix});
     server->refusals = refusals_new(limits->refusals);
     server->occupancy = occupancy_new();
+    server->streams.prefixes = occupancy_new();
     server->connections = limits_new(
         SERVER_LIMIT_SLOTS, (struct limit_rate){limits->connection_rate, limits->connection_burst});
     server->prefix_dials =
@@ -309,7 +310,8 @@ static bool server_make_tables(struct server *server)
     server->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (channel_priority(&server->priority) != CHANNEL_OK || server->registry == NULL ||
         server->dials == NULL || server->refusals == NULL || server->occupancy == NULL ||
-        server->connections == NULL || server->prefix_dials == NULL || server->asks == NULL ||
+        server->streams.prefixes == NULL || server->connections == NULL ||
+        server->prefix_dials == NULL || server->asks == NULL ||
         (server->relay == NULL && server->config->relay)) {
         log_error(&server->log, "out of memory");
         return false;
@@ -324,6 +326,7 @@ static void server_free_tables(struct server *server)
     relay_free(server->relay);
     refusals_free(server->refusals);
     occupancy_free(server->occupancy);
+    occupancy_free(server->streams.prefixes);
     limits_free(server->connections);
     limits_free(server->prefix_dials);
     limits_free(server->asks);

@@ -14,8 +14,8 @@
 #define SOCKETS_KEEP_PROBES     3
 #define SOCKETS_USER_TIMEOUT_MS 30000
 #define SOCKETS_UDP_BUFFER      (4 << 20)
-#define SOCKETS_TCP_BUFFER      (32 << 10) /* the kernel doubles it for its own needs */
-#define SOCKETS_STREAM_BUFFER   (2 << 20)
+#define SOCKETS_TCP_BUFFER      (32 << 10)  /* the kernel doubles it for its own needs */
+#define SOCKETS_STREAM_BUFFER   (256 << 10) /* 20 Mbit/s and more at a round trip of 100 ms */
 #define SOCKETS_STREAM_UNSENT   (16 << 10)
 
 static void sockets_set(int fd, int level, int name, int value)

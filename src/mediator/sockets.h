@@ -23,7 +23,7 @@ int sockets_accept(int listener, struct stun_addr *from, struct stun_addr *local
 /* Dials are small and urgent, a peer that vanished must not stay for hours, and one that does not
  * read must not fill the memory of the kernel. */
 void sockets_tune_session(int fd);
-/* After that: a connection for relayed datagrams may have much under way, but what is not yet sent
+/* After that: a connection for relayed datagrams may have more under way, but what is not yet sent
  * must wait with us, where the oldest can be dropped. */
 void sockets_tune_stream(int fd);
 /* Closing will throw away what is unsent, which the kernel would otherwise keep trying to deliver.

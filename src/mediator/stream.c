@@ -94,6 +94,25 @@ static struct session *stream_owner(const struct session *connection, const uint
                : NULL;
 }
 
+/* Counts one more, where the limits let it. */
+static bool stream_enter(const struct session *owner)
+{
+    struct server *server = owner->server;
+    const struct config_limits *limits = &server->config->limits;
+    char name[SESSION_SHORT_ID_BYTES];
+
+    if (server->streams.count >= limits->relay_streams ||
+        !occupancy_enter(server->streams.prefixes, &owner->from,
+                         limits->relay_streams_per_prefix)) {
+        log_info(&server->log, "%s: no relaying by TLS: too many such connections",
+                 session_short_id(owner, name));
+        server->counters.turned_away++;
+        return false;
+    }
+    server->streams.count++;
+    return true;
+}
+
 bool stream_begin(struct session *connection)
 {
     struct server *server = connection->server;
@@ -110,11 +129,13 @@ bool stream_begin(struct session *connection)
         got > 0 && size == WIRE_SESSION_ID_BYTES ? stream_owner(connection, frame) : NULL;
     if (owner == NULL || server->relay == NULL)
         return false;
-    struct relay_stream *stream = calloc(1, sizeof *stream);
-    if (stream == NULL)
-        return false;
     if (owner->relay.stream != NULL)
         session_drop(owner->relay.stream->connection);
+    struct relay_stream *stream = calloc(1, sizeof *stream);
+    if (stream == NULL || !stream_enter(owner)) {
+        free(stream);
+        return false;
+    }
     stream->connection = connection;
     stream->owner = owner;
     owner->relay.stream = stream;
@@ -133,6 +154,8 @@ void stream_end(struct relay_stream *stream)
     stream->owner->relay.stream = NULL;
     stream->connection->stream = NULL;
     backlog_clear(&stream->backlog);
+    occupancy_leave(streams->prefixes, &stream->owner->from);
+    streams->count--;
     free(stream);
 }
 

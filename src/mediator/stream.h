@@ -18,15 +18,17 @@ struct relay_stream {
     bool filled;
 };
 
-/* Of one server; zero-initialise. */
+/* Of one server; zero-initialise, but for the prefixes. */
 struct streams {
     struct relay_stream *filled; /* have got datagrams since the last flush */
     uint64_t dropped;            /* datagrams that were too old */
+    uint32_t count;              /* connections now: each may hold more than a megabyte */
+    struct occupancy *prefixes;
 };
 
 /* The handshake is over, and the connection has no stream yet: it gets one when the first frame is
- * there. False: that names no session of this ID, or memory is short; the connection is to be
- * dropped. An older connection of the same session is dropped. */
+ * there. False: that names no session of this ID, there are as many as may be, or memory is short;
+ * the connection is to be dropped. An older connection of the same session is dropped. */
 bool stream_begin(struct session *connection);
 /* The connection ends: nothing is routed to it any more. */
 void stream_end(struct relay_stream *stream);

@@ -39,6 +39,11 @@ static int set_up_fast(void **state)
                               "relay-total = 0\n");
 }
 
+static int set_up_one_stream(void **state)
+{
+    return set_up_with(state, "relay-streams = 1\n");
+}
+
 static int set_up_dual(void **state)
 {
     if (!has_ipv6())
@@ -249,6 +254,24 @@ static void test_a_slow_reader_loses_the_oldest(void **state)
     assert_int_equal(last, SLOW_DATAGRAMS);
 }
 
+/* Each may hold much, so there are not as many as there may be sessions. */
+static void test_so_many_connections(void **state)
+{
+    struct stage *stage = *state;
+
+    open_stream(stage, &stage->a, 3);
+    assert_true(
+        client_open_relay(&stage->b.client, &stage->mediator.control[0], 4, &stage->b.stream));
+    assert_true(client_expect_end(&stage->b.stream, SOON_MS));
+    client_close(&stage->b.stream);
+    /* The older one of the same session gives way. */
+    open_stream(stage, &stage->a, 3);
+    client_close(&stage->a.stream);
+    usleep(50000); /* the daemon must have seen it go */
+    open_stream(stage, &stage->b, 4);
+    assert_int_equal(client_receive(&stage->b.stream, &stage->msg, NEVER_MS), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +282,7 @@ int main(void)
         RELAY_TEST(test_ipv6_to_ipv4, set_up_dual),
         RELAY_TEST(test_a_connection_carries_its_own_tags_only, set_up),
         RELAY_TEST(test_a_connection_belongs_to_a_session, set_up),
+        RELAY_TEST(test_so_many_connections, set_up_one_stream),
         RELAY_TEST(test_a_slow_reader_loses_the_oldest, set_up_fast),
     };
 
