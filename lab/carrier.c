@@ -147,7 +147,7 @@ static void cross(struct carrier *c, unsigned from, unsigned to, uint8_t *bytes,
         if (t->jitter_us)
             more += (uint64_t)(dice_fraction(&c->dice) * (double)t->jitter_us * 1000);
         if (t->reorder > 0 && dice_fraction(&c->dice) < t->reorder)
-            more += (uint64_t)(dice_fraction(&c->dice) * HELD_BACK_NS);
+            more += (uint64_t)(dice_fraction(&c->dice) * (double)HELD_BACK_NS);
         if (copies == 2 && !queue_put(&c->queue, now_ns() + delay_ns + more, to, bytes, size))
             c->count.refused++;
         else if (copies == 1)

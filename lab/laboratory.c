@@ -197,7 +197,7 @@ static void end(struct laboratory *l, int status)
     l->ending = true;
     l->status = status;
     kill(-1, SIGTERM);
-    set_limit(l, GRACE_MS / 1000.0);
+    set_limit(l, (double)GRACE_MS / 1000);
 }
 
 static bool begin_due(struct laboratory *l)
