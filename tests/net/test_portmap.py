@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from programs import patient
+from programs import Skipped, patient
 from router import Miniupnpd, public_homes
 from topology import Failed
 
@@ -148,7 +148,9 @@ def test_router_behind_a_provider(programs):
         run = start(net)
         none = wait_state(net, run, "none")
         assert "NAT-PMP: the router has no public address" in none.reason, none
-        assert "UPnP: the router has no public address" in none.reason and not router.mappings(), none
+        # miniupnpd 2.3.9 tells its address all the same, and refuses what is asked for then.
+        assert ("UPnP: the router has no public address" in none.reason or "UPnP: error 501" in none.reason), none
+        assert not router.mappings(), none
 
 
 def test_the_port_is_closed_for_strangers_afterwards(programs):
@@ -193,6 +195,8 @@ def renewed(programs, protocol, flags=(), **router_options):
         router = Miniupnpd(net, config="min_lifetime=10\nmax_lifetime=86400", **router_options)
         run = start(net, "-l", "12", *flags)
         mapped = wait_state(net, run, "mapped", protocol=protocol)
+        if protocol == "PCP" and mapped.lifetime == 120:
+            raise Skipped("this miniupnpd keeps to RFC 6887: no mapping ends before two minutes")
         assert mapped.lifetime == 12, mapped
         time.sleep(16)
         now = state(run)
