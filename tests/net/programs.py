@@ -53,13 +53,17 @@ def hash_of(path):
 
 
 class Programs:
-    """The programs of one build folder."""
+    """The programs of one build folder. Peers on host b run the eyelet `other`, if there is one."""
 
-    def __init__(self, build):
+    def __init__(self, build, other=None):
         self.build = build
+        self.other = other
         self.eyelet = os.path.join(build, "src", "cli", "eyelet")
         self.eyeletd = os.path.join(build, "src", "mediator", "eyeletd")
         self.delay = os.path.join(build, "lab", "eyelet-delay")
+
+    def eyelet_on(self, host):
+        return self.existing(self.other if self.other and host == "b" else self.eyelet)
 
     def helper(self, name):
         """A program of tests/net."""
@@ -128,7 +132,7 @@ class Peer:
 
     def start(self, verb, *words, flags=("--json",), mediator=None, **options):
         """Starts `eyelet FLAGS VERB WORDS`."""
-        command = ["ip", "netns", "exec", self.net.ns(self.host), self.net.programs.existing(self.net.programs.eyelet), *flags, verb, *words]
+        command = ["ip", "netns", "exec", self.net.ns(self.host), self.net.programs.eyelet_on(self.host), *flags, verb, *words]
         name = f"{len(self.net.processes):02}-{self.name}-{verb}"
         process = Verb([str(word) for word in command], self.net.directory, name, env=self.environment(mediator), **options)
         self.net.processes.append(process)
