@@ -7,6 +7,10 @@
 #include "mediator/introduction.h"
 #include "mediator/server.h"
 
+/* Outcomes beyond these are counted alone: whoever dials itself must not fill a disk with the log.
+ */
+static const struct limit_rate introduce_logged = {.per_second = 50, .burst = 500};
+
 static bool introduce_is_visible(const struct session *callee, const struct identity_id *to)
 {
     switch (callee->visibility) {
@@ -92,6 +96,7 @@ void introduce_get_peer(struct session *caller, const wire_GetPeer *msg, uint64_
     struct introduction intro;
     server->counters.dials++;
     if (!dials_hold(server->dials, dial, &caller->from)) {
+        dials_forget(server->dials, dial); /* or it would take a place that counts for nobody */
         session_send_error(caller, wire_ErrorCode_ERROR_TOO_MANY, dial_id,
                            "too many connections at one time from your network");
         return;
@@ -187,20 +192,21 @@ void introduce_complete(struct session *from, const wire_HolepunchingComplete *m
     struct nat_profile profile;
     char name[SESSION_SHORT_ID_BYTES];
 
-    if (dial == NULL || !dials_side_of(dial, from->entry.session_id, &side) ||
+    if (dial == NULL || !dials_side_of(dial, from->entry.session_id, &side) || !dial->accepted ||
         dial->reports[side] == DIALS_MAX_REPORTS)
         return;
     bool first = dial->reports[side]++ == 0;
     if (first)
         server->counters.outcome[msg->outcome]++;
     wire_to_profile(&msg->mine, &profile);
-    log_info(&server->log,
-             "%s: hole punching as %s: %s%s, technique %u, %.1f ms, mapping %s, "
-             "allocation %s",
-             session_short_id(from, name), side == DIALS_CALLER ? "caller" : "callee",
-             first ? "" : "now ", outcomes[msg->outcome], (unsigned)msg->technique,
-             (double)msg->elapsed_us / 1000.0, nat_mapping_text(profile.mapping),
-             nat_allocation_text(profile.allocation));
+    if (limit_take(&server->reports, introduce_logged, now_us))
+        log_info(&server->log,
+                 "%s: hole punching as %s: %s%s, technique %u, %.1f ms, mapping %s, "
+                 "allocation %s",
+                 session_short_id(from, name), side == DIALS_CALLER ? "caller" : "callee",
+                 first ? "" : "now ", outcomes[msg->outcome], (unsigned)msg->technique,
+                 (double)msg->elapsed_us / 1000.0, nat_mapping_text(profile.mapping),
+                 nat_allocation_text(profile.allocation));
     if (dial->state == DIALS_LIVE && (msg->outcome == wire_Outcome_OUTCOME_FAILED ||
                                       msg->outcome == wire_Outcome_OUTCOME_REFUSED))
         dial_life_end(server, dial, DIALS_OVER, now_us);

@@ -8,7 +8,7 @@
 #include <syslog.h>
 #include <time.h>
 
-#define LOG_LINE_BYTES 512
+#define LOG_LINE_BYTES 1024
 
 static const char *const log_names[] = {
     [LOG_LEVEL_ERROR] = "error",

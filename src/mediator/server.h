@@ -52,6 +52,7 @@ struct server {
     struct server_listener listeners[SERVER_MAX_LISTENERS];
     size_t listener_count;
     struct limit_bucket fd_warnings;
+    struct limit_bucket reports; /* that are logged */
     int spare_fd; /* given up for a moment to turn a connection away when there are no more */
     struct bounce_io *bounce;
 

@@ -292,6 +292,84 @@ static void test_sessions_of_one_address_are_bounded(void **state)
         client_free(&clients[i]);
 }
 
+/* A daemon of its own for one limit. */
+static void begin_with(struct mediator *mediator, const char *limit)
+{
+    assert_true(mediator_create(mediator, getenv("EYELETD"), limit));
+}
+
+static void end_with(struct mediator *mediator)
+{
+    assert_int_equal(mediator_stop(mediator), 0);
+    mediator_destroy(mediator);
+}
+
+static void open_registered(struct client *client, const struct mediator *mediator, uint8_t last)
+{
+    assert_true(client_open(client, &mediator->control[0], last));
+    assert_true(client_register(client, ANYONE, NULL, NULL));
+}
+
+static void test_connections_of_one_address_are_limited(void **state)
+{
+    struct mediator mediator;
+    struct client client;
+
+    (void)state;
+    begin_with(&mediator, "connection-rate = 1\nconnection-burst = 3\n");
+    for (int i = 0; i < 3; i++) {
+        assert_true(client_open(&client, &mediator.control[0], 3));
+        client_free(&client);
+    }
+    assert_false(client_open(&client, &mediator.control[0], 3));
+    client_free(&client);
+    assert_true(client_open(&client, &mediator.control[0], 4));
+    client_free(&client);
+    end_with(&mediator);
+}
+
+/* Which of the dials of two clients, one after the other, are refused by a limit; `neighbour`: from
+ * the same address. The limits allow three in all. */
+static void assert_third_dial_is_too_many(const char *limit, bool neighbour)
+{
+    struct mediator mediator;
+    struct client clients[2], callee;
+    wire_FromMediator msg;
+
+    begin_with(&mediator, limit);
+    open_registered(&clients[0], &mediator, 3);
+    open_registered(&clients[1], &mediator, neighbour ? 3 : 5);
+    open_registered(&callee, &mediator, 4);
+    for (uint8_t i = 1; i <= 3; i++) {
+        struct client *client = &clients[neighbour && i == 3];
+        assert_true(client_dial(client, &callee.identity.id, i, NULL));
+        if (i == 3)
+            assert_true(client_expect_error(client, TOO_MANY, &msg));
+        else
+            assert_true(client_expect(client, wire_FromMediator_peer_coord_tag, &msg));
+    }
+    /* What is refused costs nobody else anything, and the session goes on. */
+    if (!neighbour) {
+        assert_true(client_dial(&clients[1], &callee.identity.id, 4, NULL));
+        assert_true(client_expect(&clients[1], wire_FromMediator_peer_coord_tag, &msg));
+    }
+    assert_true(client_register(&clients[0], ANYONE, NULL, NULL));
+    client_free(&clients[0]);
+    client_free(&clients[1]);
+    client_free(&callee);
+    end_with(&mediator);
+}
+
+static void test_dials_are_limited(void **state)
+{
+    (void)state;
+    assert_third_dial_is_too_many("dial-rate = 1\ndial-burst = 2\n", false);
+    assert_third_dial_is_too_many("prefix-dial-rate = 1\nprefix-dial-burst = 2\n", true);
+    assert_third_dial_is_too_many("dials-per-prefix = 2\n", true);
+    assert_third_dial_is_too_many("dials-per-prefix = 2\n", false);
+    assert_third_dial_is_too_many("dials = 2\n", true);
+}
+
 static void test_bad_datagrams_are_met_with_silence(void **state)
 {
     struct stage *stage = *state;
@@ -397,6 +475,8 @@ int main(void)
         TEST(test_bad_messages_end_the_session),
         TEST(test_open_questions_are_bounded),
         TEST(test_sessions_of_one_address_are_bounded),
+        TEST(test_connections_of_one_address_are_limited),
+        TEST(test_dials_are_limited),
         TEST(test_bad_datagrams_are_met_with_silence),
         TEST(test_answers_are_small),
         TEST(test_shutting_down_tells_everyone),
