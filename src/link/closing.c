@@ -103,9 +103,8 @@ size_t link_write_close(struct link *link, ngtcp2_tstamp now, uint8_t *buffer, s
     return link->close_packet_bytes;
 }
 
-void link_close(struct link *link, uint64_t now_us, uint64_t code, const char *text)
+void link_close(struct link *link, uint64_t code, const char *text)
 {
-    (void)now_us;
     if (link->is_closed) {
         return;
     }

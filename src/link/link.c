@@ -139,7 +139,16 @@ static int start_server(struct link *link, const struct link_config *config,
     return LINK_OK;
 }
 
-/* What an authentic packet changes, and nothing else does while one is read. */
+static int read_packet(struct link *link, ngtcp2_tstamp now, const uint8_t *bytes, size_t size)
+{
+    ngtcp2_path path = virtual_path();
+    ngtcp2_pkt_info info = {0};
+    return ngtcp2_conn_read_pkt(link->conn, &path, &info, bytes, size, now);
+}
+
+/* What a packet that says something new changes, and nothing else does while one is read. ngtcp2
+ * drops silently what it cannot open or has seen before, and its callback for opening does not know
+ * whose packet it is given. */
 struct standing {
     uint64_t told;
     uint64_t cwnd_left;
@@ -155,21 +164,11 @@ static struct standing standing_of(const struct link *link)
     };
 }
 
-/* *heard: the peer has said something new. ngtcp2 drops silently what it cannot open or has seen
- * before, and its callback for opening does not know whose packet it is given. */
-static int read_packet(struct link *link, ngtcp2_tstamp now, const uint8_t *bytes, size_t size,
-                       bool *heard)
+static bool has_heard(const struct link *link, const struct standing *before)
 {
-    ngtcp2_path path = virtual_path();
-    ngtcp2_pkt_info info = {0};
-    struct standing before = standing_of(link);
-    int rv = ngtcp2_conn_read_pkt(link->conn, &path, &info, bytes, size, now);
-    *heard = link->told != before.told;
-    if (!*heard) {
-        struct standing after = standing_of(link);
-        *heard = after.cwnd_left != before.cwnd_left || after.expiry != before.expiry;
-    }
-    return rv;
+    return link->told != before->told ||
+           ngtcp2_conn_get_cwnd_left(link->conn) != before->cwnd_left ||
+           ngtcp2_conn_get_expiry(link->conn) != before->expiry;
 }
 
 /* A path that comes back finds probe timers that were doubled while it was dead. They would make
@@ -228,8 +227,7 @@ int link_accept(struct link **out, const struct link_config *config, const uint8
         rv = start_server(link, config, &initial);
     }
     if (rv == LINK_OK) {
-        bool heard;
-        int read = read_packet(link, link->clock.origin_ns, flight, flight_bytes, &heard);
+        int read = read_packet(link, link->clock.origin_ns, flight, flight_bytes);
         if (read == NGTCP2_ERR_CRYPTO) {
             rv = LINK_ERR_CRYPTO;
         } else if (read != 0 || !link->can_send_1rtt) {
@@ -281,13 +279,13 @@ int link_input(struct link *link, uint64_t now_us, const uint8_t *bytes, size_t 
     if (size == 0) {
         return LINK_ERR_UNHEARD;
     }
-    bool heard;
-    int rv = read_packet(link, now, bytes, size, &heard);
+    struct standing before = standing_of(link);
+    int rv = read_packet(link, now, bytes, size);
     if (rv != 0) {
         link_fail(link, rv);
         return LINK_ERR_CLOSED;
     }
-    if (!heard) {
+    if (!has_heard(link, &before)) {
         return LINK_ERR_UNHEARD;
     }
     link->last_heard = now;

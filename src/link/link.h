@@ -141,7 +141,7 @@ size_t link_max_message(const struct link *link);
 
 /* Ends the link at once: the next link_output writes a CONNECTION_CLOSE. The peer may never see
  * what it has not acknowledged; who must not lose anything waits until link_unacked is 0. */
-void link_close(struct link *link, uint64_t now_us, uint64_t code, const char *text);
+void link_close(struct link *link, uint64_t code, const char *text);
 const struct link_close_reason *link_close_reason(const struct link *link);
 /* The peer's key is checked: what it says is its own. */
 bool link_is_established(const struct link *link);

@@ -377,7 +377,7 @@ void traffic_close(struct eyelet_conn *conn, uint64_t now_us, uint64_t code, con
         return;
     }
     traffic_flush(conn, now_us); /* what was written goes first */
-    link_close(conn->link, now_us, code, text);
+    link_close(conn->link, code, text);
     if (conn->relay_open && !conn->has_path) {
         calls_goodbye(conn, code, text);
     }

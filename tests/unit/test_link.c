@@ -149,7 +149,7 @@ static void test_close(void **state)
     net.app = net_both_confirmed;
     assert_true(net_run(&net, 1000000));
     net.app = NULL;
-    link_close(net.side[0], net.now_us, 77, "that was\n\033[1mall");
+    link_close(net.side[0], 77, "that was\n\033[1mall");
     net_run(&net, 1000000);
     expect_closed(net.side[0], LINK_CLOSE_LOCAL);
     expect_closed(net.side[1], LINK_CLOSE_PEER);
@@ -169,7 +169,7 @@ static void test_close_lost(void **state)
     net.app = net_both_confirmed;
     assert_true(net_run(&net, 1000000));
     net.app = NULL;
-    link_close(net.side[0], net.now_us, 1, "bye");
+    link_close(net.side[0], 1, "bye");
     net.cut[0] = true;
     net_flush(&net, 0);
     net.cut[0] = false;
@@ -186,7 +186,7 @@ static void test_close_in_handshake(void **state)
     struct net net;
     net_init(&net);
     net_connect(&net);
-    link_close(net.side[1], net.now_us, 5, "no");
+    link_close(net.side[1], 5, "no");
     net_run(&net, 1000000);
     struct link_event event;
     assert_true(net_find_event(net.side[0], LINK_EVENT_CLOSED, &event));

@@ -259,7 +259,7 @@ static void test_read_after_close(void **state)
     while (link_stream_unacked(net.side[0], stream) > 0) {
         assert_true(net_step(&net));
     }
-    link_close(net.side[0], net.now_us, 0, NULL);
+    link_close(net.side[0], 0, NULL);
     net_run(&net, 200000);
     assert_int_equal(link_close_reason(net.side[1])->kind, LINK_CLOSE_PEER);
     const uint8_t *data;
