@@ -11,6 +11,8 @@ import tempfile
 import time
 import traceback
 
+from topology import die_with_parent
+
 NOBODY = "cdg665yxrcvw36zo2ma7wjg6jwfxz5cv2riwredm2rjntjwnvnya"  # a key that nobody has
 MIB = 1 << 20
 
@@ -57,6 +59,7 @@ class Loopback:
         log = self.path(f"{len(self.started):02}.err")
         with open(log, "wb") as err:
             options.setdefault("stdout", err)
+            options.setdefault("preexec_fn", die_with_parent)
             process = subprocess.Popen(command, stderr=err, env=environment, **options)
         process.log = log
         self.started.append(process)

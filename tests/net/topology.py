@@ -47,7 +47,7 @@ def run(*command, check=True, **options):
     return done.stdout
 
 
-def _die_with_parent():
+def die_with_parent():
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -115,7 +115,7 @@ class Process:
         self.err_path = os.path.join(directory, name + ".err")
         with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
             self.popen = subprocess.Popen(command, stdin=stdin, stdout=stdout or out, stderr=err, env=env, cwd=cwd,
-                                          preexec_fn=_die_with_parent, start_new_session=True)
+                                          preexec_fn=die_with_parent, start_new_session=True)
 
     def out(self):
         with open(self.out_path, "rb") as file:
