@@ -89,6 +89,8 @@ static void check(const struct world *world, const struct relay_run *run, size_t
     assert(to_owner == other && to_other == owner);
     if (verdict == RELAY_TO_STREAM)
         assert(other == 2 && route->stream == world->member[2].stream);
+    else if (verdict == RELAY_TO_SESSION)
+        assert(other != 2 && route->member == &world->member[other]);
     else
         assert(other != 2 && route->to->socket == other);
 }
