@@ -21,11 +21,13 @@ static bool is_allowed(const struct eyelet_endpoint *ep, const struct identity_i
     return false;
 }
 
-/* Our own dial to the same peer that has not become a connection yet. */
-static struct eyelet_conn *crossing_dial(struct eyelet_endpoint *ep, const struct identity_id *who)
+/* Our own dial to the same peer that has not become a connection yet. Dials for links and for bare
+ * sockets do not meet: nobody would get what it has asked for. */
+static struct eyelet_conn *crossing_dial(struct eyelet_endpoint *ep, const struct identity_id *who,
+                                         bool bare)
 {
     for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        if (c->caller && !c->incoming && !c->probe && c->state < CONN_OPEN &&
+        if (c->caller && !c->incoming && !c->probe && c->bare == bare && c->state < CONN_OPEN &&
             identity_equal(&c->peer, who)) {
             return c;
         }
@@ -134,9 +136,9 @@ void answer_call(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoo
     struct dial_offer offer;
     struct identity_id who;
     memcpy(who.bytes, msg->peer_id.bytes, sizeof who.bytes);
-    struct eyelet_conn *ours = crossing_dial(ep, &who);
     bool allowed = is_allowed(ep, &who);
-    if (ours == NULL && !allowed) {
+    if (!allowed && crossing_dial(ep, &who, false) == NULL &&
+        crossing_dial(ep, &who, true) == NULL) {
         return; /* the mediator answers for us: no such peer */
     }
     int error = dial_unseal(&ep->self, msg->dial_id.bytes, &who, msg->sealed.bytes,
@@ -145,12 +147,11 @@ void answer_call(struct eyelet_endpoint *ep, uint64_t now_us, const wire_PeerCoo
         endpoint_log(ep, EYELET_LOG_WARN, "a call was dropped: %s", dial_strerror(error));
         return;
     }
-    if (offer.is_probe || (ours != NULL && ours->bare != (offer.flight_bytes == 0))) {
-        ours = NULL; /* crosses nothing */
-        if (!allowed || (offer.is_probe && too_many_echoes(ep, &who))) {
-            gnutls_memset(&offer, 0, sizeof offer);
-            return;
-        }
+    struct eyelet_conn *ours =
+        offer.is_probe ? NULL : crossing_dial(ep, &who, offer.flight_bytes == 0);
+    if ((ours == NULL && !allowed) || (offer.is_probe && too_many_echoes(ep, &who))) {
+        gnutls_memset(&offer, 0, sizeof offer);
+        return;
     }
     if (ours != NULL && ours->state <= CONN_PUNCHING &&
         memcmp(ep->self.id.bytes, who.bytes, sizeof who.bytes) < 0) {

@@ -44,40 +44,53 @@ const char *eyelet_why(const eyelet_endpoint *ep, const eyelet_conn *conn)
 
 /* ---- connections ---- */
 
+static bool read_options(const eyelet_dial_options *from, eyelet_dial_options *to)
+{
+    *to = (eyelet_dial_options){0};
+    if (from != NULL) {
+        if (from->size < offsetof(eyelet_dial_options, timeout_us)) {
+            return false;
+        }
+        memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
+    }
+    return !(to->bare_socket && (to->probe || to->policy == EYELET_RELAY_ONLY)) &&
+           to->policy >= EYELET_ANY_PATH && to->policy <= EYELET_RELAY_ONLY;
+}
+
+/* One of this kind that is being made with the peer. */
+static struct eyelet_conn *find_unfinished(eyelet_endpoint *ep, const eyelet_id *peer,
+                                           const eyelet_dial_options *o)
+{
+    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
+        if (c->state < CONN_OPEN && c->probe == o->probe && c->bare == o->bare_socket &&
+            !conn_is_echo(c) && memcmp(c->peer.bytes, peer->bytes, sizeof peer->bytes) == 0) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
 int eyelet_dial(eyelet_endpoint *ep, const eyelet_id *peer, const eyelet_dial_options *options,
                 eyelet_conn **out)
 {
-    eyelet_dial_options o = {0};
-    if (ep == NULL || peer == NULL || out == NULL) {
+    eyelet_dial_options o;
+    if (ep == NULL || peer == NULL || out == NULL || !read_options(options, &o)) {
         return EYELET_ERR_ARGUMENT;
     }
-    if (options != NULL) {
-        if (options->size < offsetof(eyelet_dial_options, timeout_us)) {
-            return EYELET_ERR_ARGUMENT;
-        }
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    }
-    if ((o.bare_socket && (o.probe || o.policy == EYELET_RELAY_ONLY)) ||
-        o.policy < EYELET_ANY_PATH || o.policy > EYELET_RELAY_ONLY) {
-        return EYELET_ERR_ARGUMENT;
-    }
-    for (struct eyelet_conn *c = ep->conns; c != NULL; c = c->next) {
-        if (c->state >= CONN_OPEN || c->probe != o.probe || conn_is_echo(c) ||
-            memcmp(c->peer.bytes, peer->bytes, sizeof peer->bytes) != 0) {
-            continue;
-        }
-        if (!c->incoming || (c->news & CONN_NEWS_INCOMING) == 0 || c->bare != o.bare_socket ||
-            (o.policy != EYELET_ANY_PATH && o.policy != c->policy)) {
+    struct eyelet_conn *conn = find_unfinished(ep, peer, &o);
+    if (conn != NULL) {
+        if ((conn->news & CONN_NEWS_INCOMING) == 0 ||
+            (o.policy != EYELET_ANY_PATH && o.policy != conn->policy)) {
             return EYELET_ERR_STATE;
         }
-        c->incoming =
-            false; /* the peer was faster, and nobody has been told yet: this is the one */
-        c->news &= ~(unsigned)CONN_NEWS_INCOMING;
-        *out = c;
+        /* The peer was faster, and nobody has been told yet: this is the one. */
+        conn->incoming = false;
+        conn->news &= ~(unsigned)CONN_NEWS_INCOMING;
+        *out = conn;
         return EYELET_OK;
     }
     uint64_t now_us = endpoint_now_us();
-    struct eyelet_conn *conn = conn_new(ep, (const struct identity_id *)peer, now_us);
+    conn = conn_new(ep, (const struct identity_id *)peer, now_us);
     if (conn == NULL) {
         return EYELET_ERR_MEMORY;
     }

@@ -180,6 +180,27 @@ def test_two_peers_dial_each_other_at_once(programs):
             assert b"echoed" in run.out(), run.out()
 
 
+def test_a_link_and_a_bare_socket_do_not_meet(programs):
+    """Dialled by either side at once: both come about."""
+    with programs.net() as net:
+        net.mediator()
+        one, two = net.peer("a"), net.peer("b")
+        runs = []
+        for peer, other, flags in ((one, two, ()), (two, one, ("bare",))):
+            runs.append(net.start(peer.host, [programs.helper("eyelet-mutual"), peer.config("key"), MEDIATOR[0],
+                                              peer.config("known_mediators"), other.id, *flags],
+                                  f"mutual-{peer.name}", stdin=subprocess.PIPE))
+        for run in runs:
+            net.wait_until(lambda: b"registered" in run.out() or not run.running(), 10, "registered")
+        for run in runs:
+            run.popen.stdin.write(b"\n\n")
+            run.popen.stdin.flush()
+        for run, role in zip(runs, (b"outgoing", b"incoming")):
+            code = run.wait(30)
+            assert code == 0, f"{run.name} ended with {code}"
+            assert role in run.out() and b"echoed" in run.out(), run.out()
+
+
 def test_mediator_with_another_key(programs):
     """Pinned on first contact; a change is refused loudly, and nothing is told to it."""
     with programs.net() as net:
