@@ -234,8 +234,9 @@ EYELET_API int eyelet_nat_profile(const eyelet_endpoint *ep, eyelet_nat *nat);
 /* ---- connections ---- */
 
 typedef struct eyelet_dial_options {
-    size_t size;               /* sizeof(eyelet_dial_options) */
-    bool bare_socket;          /* no link: punch, then eyelet_take_socket() */
+    size_t size; /* sizeof(eyelet_dial_options) */
+    /* No link, and never relayed: punch, by IPv4 and IPv6, then eyelet_take_socket(). */
+    bool bare_socket;
     uint64_t timeout_us;       /* 0: the endpoint's */
     enum eyelet_policy policy; /* EYELET_ANY_PATH: the endpoint's */
     /* To measure the path: the peer's library answers by itself, whatever the application there
@@ -246,9 +247,9 @@ typedef struct eyelet_dial_options {
 
 /* Begins a dial; works also before registration is complete (it is sent when it can be). options
  * may be NULL. When both sides dial each other at once, both calls end in the one connection that
- * survives. EYELET_OK, _ARGUMENT, _MEMORY, or _STATE (a connection with this peer is already being
- * made, by our dial or by its own that EYELET_EVENT_INCOMING has told of).
- */
+ * survives; dials for different things (a link, a bare socket, a probe) do not meet, and each makes
+ * its own connection. EYELET_OK, _ARGUMENT, _MEMORY, or _STATE (a connection of this kind with this
+ * peer is already being made, by our dial or by its own that EYELET_EVENT_INCOMING has told of). */
 EYELET_API int eyelet_dial(eyelet_endpoint *ep, const eyelet_id *peer,
                            const eyelet_dial_options *options, eyelet_conn **out);
 /* Refuses an incoming connection with a text for people (at most 120 bytes; NULL: none); the conn
@@ -311,10 +312,11 @@ typedef struct eyelet_diagnosis {
 /* EYELET_OK or EYELET_ERR_ARGUMENT. */
 EYELET_API int eyelet_conn_diagnose(const eyelet_conn *conn, eyelet_diagnosis *diagnosis);
 
-/* Hands over the punched UDP socket of a bare connection, bound and not connected, together with
- * the peer's address; the caller closes it, and frees the conn. From then on keeping the NATs open
- * is the caller's business (a packet every 15 s). The socket may still receive late STUN checks.
- * Returns the fd, EYELET_ERR_STATE (not bare) or EYELET_ERR_AGAIN (no CONNECTED yet). */
+/* Hands over the punched UDP socket of a bare connection (non-blocking, bound and not connected, of
+ * the family of *peer) together with the peer's address; the caller closes it, and frees the conn.
+ * From then on keeping the NATs open is the caller's business (a packet every 15 s), and so is
+ * encryption. The socket may still receive late STUN checks. Returns the fd, EYELET_ERR_STATE (not
+ * bare, or ended) or EYELET_ERR_AGAIN (no CONNECTED yet). */
 EYELET_API int eyelet_take_socket(eyelet_conn *conn, struct sockaddr_storage *peer,
                                   socklen_t *peer_bytes);
 

@@ -155,23 +155,26 @@ bool conn_is_echo(const struct eyelet_conn *conn)
     return conn->probe && conn->incoming;
 }
 
-void conn_claim_bare(struct eyelet_conn *conn)
+static void claim(struct eyelet_conn *conn, unsigned warm, unsigned index)
 {
     struct eyelet_endpoint *ep = conn->ep;
-    struct udp_socket *warm = &ep->warm[SESSION_BARE];
-    conn_release_socket(conn, PUNCH_DATA_SOCKET);
-    struct udp_socket *s = malloc(sizeof *s);
+    struct udp_socket *s = ep->warm[warm].fd >= 0 ? malloc(sizeof *s) : NULL;
     if (s == NULL) {
         return; /* conn_start_punch finds no socket and says so */
     }
-    *s = *warm;
-    conn->bare_public = ep->session.reflexive[SESSION_BARE];
-    (void)conn_set_socket(conn, PUNCH_DATA_SOCKET, s);
+    *s = ep->warm[warm];
+    conn_release_socket(conn, index);
+    (void)conn_set_socket(conn, index, s);
     endpoint_rewatch(ep, s->fd, false, s);
-    if (udp_open(warm, STUN_IPV4) == 0) {
-        (void)endpoint_watch(ep, warm->fd, false, warm);
-    }
-    session_bare_replaced(ep, endpoint_now_us());
+    (void)endpoint_open_warm(ep, warm);
+    session_bare_replaced(ep, endpoint_now_us(), warm);
+}
+
+void conn_claim_bare(struct eyelet_conn *conn)
+{
+    conn->bare_public = conn->ep->session.reflexive[SESSION_BARE];
+    claim(conn, SESSION_BARE, PUNCH_DATA_SOCKET);
+    claim(conn, SESSION_BARE_IPV6, PUNCH_IPV6_SOCKET);
 }
 
 struct stun_addr conn_local_address(const struct eyelet_endpoint *ep, const struct udp_socket *s)
@@ -191,16 +194,21 @@ void conn_coordinates(const struct eyelet_conn *conn, wire_Coordinates *out)
     }
 }
 
-/* Of links the endpoint's own; bare connections have one to give away. */
 void conn_add_ipv6(struct eyelet_conn *conn, uint64_t now_us)
 {
     struct eyelet_endpoint *ep = conn->ep;
-    if (conn->bare || ep->warm[SESSION_IPV6].fd < 0 || conn->sockets[PUNCH_IPV6_SOCKET] != NULL) {
+    struct udp_socket *s = conn->sockets[PUNCH_IPV6_SOCKET];
+    if (session_own_address(ep, STUN_IPV6).family != STUN_IPV6) {
         return;
     }
-    if (session_own_address(ep, STUN_IPV6).family == STUN_IPV6) {
-        struct stun_addr local = conn_local_address(ep, &ep->warm[SESSION_IPV6]);
-        conn->sockets[PUNCH_IPV6_SOCKET] = &ep->warm[SESSION_IPV6];
+    if (!conn->bare) {
+        if (s != NULL || ep->warm[SESSION_IPV6].fd < 0) {
+            return;
+        }
+        conn->sockets[PUNCH_IPV6_SOCKET] = s = &ep->warm[SESSION_IPV6];
+    }
+    if (s != NULL) {
+        struct stun_addr local = conn_local_address(ep, s);
         punch_add_socket(conn->punch, now_us, PUNCH_IPV6_SOCKET, &local);
     }
 }
@@ -406,13 +414,8 @@ void conn_handle_timeout(struct eyelet_conn *conn, uint64_t now_us)
                   (unsigned long long)conn->ep->patience_us / 1000000);
         return;
     }
-    if (now_us >= conn->bare_ready_us && conn->state != CONN_PUNCHING) {
-        conn->bare_ready_us = UINT64_MAX;
-    } else if (now_us >= conn->bare_ready_us) {
-        conn->bare_ready_us = UINT64_MAX;
-        conn->state = CONN_OPEN;
-        conn->was_open = true;
-        conn->news |= CONN_NEWS_CONNECTED;
+    if (now_us >= conn->bare_ready_us) {
+        path_hand_over(conn, now_us);
     }
     if (conn->state == CONN_ENDING) {
         say_goodbye(conn, now_us);

@@ -96,15 +96,16 @@ static uint64_t next_deadline(const struct eyelet_endpoint *ep)
     return next;
 }
 
-static int open_warm(struct eyelet_endpoint *ep, unsigned socket)
+int endpoint_open_warm(struct eyelet_endpoint *ep, unsigned socket)
 {
     struct udp_socket *s = &ep->warm[socket];
-    int error = udp_open(s, socket == SESSION_IPV6 ? STUN_IPV6 : STUN_IPV4);
+    bool ipv6 = socket == SESSION_IPV6 || socket == SESSION_BARE_IPV6;
+    int error = udp_open(s, ipv6 ? STUN_IPV6 : STUN_IPV4);
     s->index = socket;
     if (error == 0) {
         return endpoint_watch(ep, s->fd, false, s);
     }
-    return socket == SESSION_IPV6 ? 0 : error; /* many a machine has no IPv6 */
+    return ipv6 ? 0 : error; /* many a machine has no IPv6 */
 }
 
 static int open_descriptors(struct eyelet_endpoint *ep)
@@ -123,7 +124,7 @@ static int open_descriptors(struct eyelet_endpoint *ep)
         error = netwatch_watch(ep);
     }
     for (unsigned i = 0; i < SESSION_SOCKETS && error == 0; i++) {
-        error = open_warm(ep, i);
+        error = endpoint_open_warm(ep, i);
     }
     return error;
 }

@@ -95,7 +95,7 @@ struct eyelet_conn {
     size_t datagram_bytes;
     struct size_probe size;
 
-    uint64_t began_us, timeout_us, timeout_at_us, bare_ready_us, goodbye_us;
+    uint64_t began_us, timeout_us, timeout_at_us, bare_ready_us, bare_agreed_by_us, goodbye_us;
     struct punch_pair usable; /* the first from which the peer was heard */
     uint64_t usable_us;       /* 0: none yet */
     struct flight flight;
@@ -178,6 +178,8 @@ void endpoint_rewatch(struct eyelet_endpoint *ep, int fd, bool writing, void *wh
 void endpoint_unwatch(struct eyelet_endpoint *ep, int fd);
 /* False for one that has been closed meanwhile. */
 bool endpoint_has_socket(const struct udp_socket *s);
+/* Opens a socket that is kept warm, or opens it anew. 0 or an errno. */
+int endpoint_open_warm(struct eyelet_endpoint *ep, unsigned socket);
 /* process must run soon, although no descriptor is ready. */
 void endpoint_wake(struct eyelet_endpoint *ep);
 
@@ -236,7 +238,7 @@ struct udp_socket *conn_socket(const struct eyelet_conn *conn, unsigned index);
 bool conn_set_socket(struct eyelet_conn *conn, unsigned index, struct udp_socket *s);
 /* Closes a socket of the connection's own, or lets go of the endpoint's. */
 void conn_release_socket(struct eyelet_conn *conn, unsigned index);
-/* Takes the warm bare socket for this connection; the endpoint opens another one. */
+/* Takes the warm bare sockets for this connection; the endpoint opens others. */
 void conn_claim_bare(struct eyelet_conn *conn);
 /* Where this machine has IPv6, the connection punches by it, too. */
 void conn_add_ipv6(struct eyelet_conn *conn, uint64_t now_us);
@@ -275,6 +277,8 @@ void traffic_retry_unsent(struct eyelet_endpoint *ep);
 /* The link is established over the first usable pair, which is not proven yet. */
 void path_usable(struct eyelet_conn *conn, uint64_t now_us);
 void path_proven(struct eyelet_conn *conn, uint64_t now_us, const struct punch_event *event);
+/* A bare connection has a path: it is ready once both sides have chosen the same. */
+void path_hand_over(struct eyelet_conn *conn, uint64_t now_us);
 /* It has gone silent: the relay carries as well, if there is one. */
 void path_doubted(struct eyelet_conn *conn, uint64_t now_us);
 void path_lost(struct eyelet_conn *conn, uint64_t now_us);

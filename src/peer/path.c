@@ -8,6 +8,8 @@
 #define PROBE_TRIES     4
 #define BARE_HEARD_US   60000u
 #define BARE_UNHEARD_US 300000u
+#define BARE_AGAIN_US   20000u
+#define BARE_AGREE_US   2000000u /* by then it is handed over in any case */
 #define PROBE_WAIT_US   150000u
 
 /* A connectivity check as long as the largest datagram: whoever answers it has received it whole.
@@ -167,8 +169,26 @@ void path_proven(struct eyelet_conn *conn, uint64_t now_us, const struct punch_e
         /* The peer's own check must still find the engine at home, also the next one. */
         uint64_t wait_us = conn->usable_us != 0 ? BARE_HEARD_US : BARE_UNHEARD_US;
         conn->bare_ready_us = now_us + 2 * event->rtt_us + wait_us;
+        conn->bare_agreed_by_us = now_us + BARE_AGREE_US;
     } else if (moved) {
         start_size_probe(conn, now_us);
+    }
+}
+
+/* There are two sockets, and both sides must give the same one away; and whoever goes first leaves
+ * the other's checks without an answer. */
+void path_hand_over(struct eyelet_conn *conn, uint64_t now_us)
+{
+    bool punching = conn->state == CONN_PUNCHING;
+    if (punching && !punch_is_agreed(conn->punch) && now_us < conn->bare_agreed_by_us) {
+        conn->bare_ready_us = now_us + BARE_AGAIN_US;
+        return;
+    }
+    conn->bare_ready_us = UINT64_MAX;
+    if (punching) {
+        conn->state = CONN_OPEN;
+        conn->was_open = true;
+        conn->news |= CONN_NEWS_CONNECTED;
     }
 }
 

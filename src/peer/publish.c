@@ -53,11 +53,13 @@ static bool is_inner_gateway(const struct session *s)
            !stun_addr_same_ip(&s->gateway, &s->reflexive[PUNCH_DATA_SOCKET]);
 }
 
+/* Of this IPv4 socket and the one of IPv6 beside it. */
 static void add_addresses(const struct eyelet_endpoint *ep, unsigned socket, wire_Coordinates *out)
 {
     const struct session *s = &ep->session;
     add_socket(ep, socket, out);
-    if (socket != PUNCH_DATA_SOCKET) {
+    if (socket == SESSION_BARE) {
+        add_socket(ep, SESSION_BARE_IPV6, out);
         return;
     }
     add_socket(ep, SESSION_IPV6, out);

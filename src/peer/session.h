@@ -25,9 +25,10 @@
 #include "rendezvous/wire.h"
 
 #define SESSION_WHY_BYTES  320
-#define SESSION_SOCKETS    3 /* the data socket, the warm bare one, and that of IPv6 */
+#define SESSION_SOCKETS    4 /* the data socket and the warm bare one, and those of IPv6 */
 #define SESSION_BARE       1
 #define SESSION_IPV6       PUNCH_IPV6_SOCKET
+#define SESSION_BARE_IPV6  3
 #define SESSION_FAMILIES   INTERFACES_FAMILIES /* arrays by enum stun_family */
 #define SESSION_MAX_LISTED 64
 
@@ -84,8 +85,8 @@ struct session {
     size_t bounce_count, bounce_ipv4_count;
     bool relay_offered;    /* the mediator relays */
     struct stun_addr seen; /* where the mediator sees the TLS session come from */
-    /* By warm socket. The bare one's are plain: nobody else needs to know that address beforehand.
-     */
+    /* By warm socket. Those of bare ones are plain: nobody else needs to know these addresses
+     * beforehand. */
     struct keepalive keepalives[SESSION_SOCKETS];
     uint64_t sequence; /* of keepalives */
     uint64_t touched_us;
@@ -154,7 +155,7 @@ bool session_is_bounce(const struct session *s, const struct stun_addr *from);
 /* The mediator may not know our address any more: keepalives of both families go out at once (at
  * most every 50 ms). */
 void session_touch(struct eyelet_endpoint *ep, uint64_t now_us);
-/* The bare socket was handed over and replaced: its public address must be learned anew. */
-void session_bare_replaced(struct eyelet_endpoint *ep, uint64_t now_us);
+/* A bare socket was handed over and replaced: its public address must be learned anew. */
+void session_bare_replaced(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket);
 
 #endif

@@ -16,6 +16,16 @@
 #define SURVEY_US          2000000u
 #define SURVEY_PATIENCE_US 250000u /* what is known by then is published; the rest follows */
 
+static bool is_bare(unsigned socket)
+{
+    return socket == SESSION_BARE || socket == SESSION_BARE_IPV6;
+}
+
+static bool is_ipv6(unsigned socket)
+{
+    return socket == SESSION_IPV6 || socket == SESSION_BARE_IPV6;
+}
+
 /* Not before the answer can have come: a NAT may give the next bounce endpoint another address, and
  * that one would be attested instead. */
 static uint64_t keepalive_wait_us(const struct session *s, unsigned tries)
@@ -52,7 +62,7 @@ static bool is_answer(const struct keepalive *k, const struct stun_message *msg)
 static uint64_t keepalive_us(const struct session *s, unsigned socket)
 {
     uint64_t half = s->profile.lifetime_s * UINT64_C(500000);
-    if (half == 0 || socket == SESSION_IPV6) { /* the lifetime is that of the IPv4 NAT */
+    if (half == 0 || is_ipv6(socket)) { /* the lifetime is that of the IPv4 NAT */
         return KEEPALIVE_US;
     }
     half = half < KEEPALIVE_LEAST_US ? KEEPALIVE_LEAST_US : half;
@@ -69,7 +79,7 @@ static void hex(const uint8_t *bytes, size_t count, char *text)
 /* The bounce endpoints that a socket can speak to. */
 static const struct stun_addr *bounce_of(const struct session *s, unsigned socket, size_t *count)
 {
-    bool ipv6 = socket == SESSION_IPV6;
+    bool ipv6 = is_ipv6(socket);
     *count = ipv6 ? s->bounce_count - s->bounce_ipv4_count : s->bounce_ipv4_count;
     return &s->bounce[ipv6 ? s->bounce_ipv4_count : 0];
 }
@@ -95,7 +105,7 @@ static size_t write_keepalive(struct session *s, unsigned socket, uint8_t packet
     struct keepalive *k = &s->keepalives[socket];
     struct stun_builder b;
     stun_begin(&b, packet, 160, STUN_BINDING_REQUEST, new_transaction(k));
-    if (socket != SESSION_BARE) {
+    if (!is_bare(socket)) {
         hex(s->session_id, sizeof s->session_id, username);
         stun_add_bytes(&b, STUN_USERNAME, username, strlen(username));
         if (k->nonce_bytes > 0) {
@@ -140,7 +150,7 @@ static bool send_keepalive(struct eyelet_endpoint *ep, uint64_t now_us, unsigned
     if (!sent && lost) {
         k->next_us = now_us + KEEPALIVE_US; /* a way that appears is told by netwatch */
     }
-    if (socket != SESSION_BARE && lost && s->attested[udp->family]) {
+    if (!is_bare(socket) && lost && s->attested[udp->family]) {
         lose(ep, (enum stun_family)udp->family);
     }
     return sent;
@@ -151,6 +161,12 @@ static void send_keepalives(struct eyelet_endpoint *ep, uint64_t now_us)
     ep->session.touched_us = now_us;
     (void)send_keepalive(ep, now_us, PUNCH_DATA_SOCKET);
     (void)send_keepalive(ep, now_us, SESSION_IPV6);
+}
+
+static void send_bare_keepalives(struct eyelet_endpoint *ep, uint64_t now_us)
+{
+    (void)send_keepalive(ep, now_us, SESSION_BARE);
+    (void)send_keepalive(ep, now_us, SESSION_BARE_IPV6);
 }
 
 static void publish_survey(struct eyelet_endpoint *ep)
@@ -279,7 +295,7 @@ void warm_start(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *nonc
     memset(&s->profile, 0, sizeof s->profile);
     begin_survey(ep, now_us);
     send_keepalives(ep, now_us);
-    (void)send_keepalive(ep, now_us, SESSION_BARE);
+    send_bare_keepalives(ep, now_us);
 }
 
 void warm_stop(struct session *s)
@@ -310,7 +326,7 @@ void warm_moved(struct eyelet_endpoint *ep, uint64_t now_us,
     }
     interfaces_look(&s->hosts);
     send_keepalives(ep, now_us);
-    (void)send_keepalive(ep, now_us, SESSION_BARE);
+    send_bare_keepalives(ep, now_us);
     if (other_source[STUN_IPV4] || !other_source[STUN_IPV6]) {
         begin_survey(ep, now_us);
     }
@@ -438,16 +454,17 @@ static bool keepalive_answer(struct eyelet_endpoint *ep, uint64_t now_us, unsign
     return true;
 }
 
-static bool bare_answer(struct session *s, uint64_t now_us, const struct stun_message *msg)
+static bool bare_answer(struct session *s, uint64_t now_us, unsigned socket,
+                        const struct stun_message *msg)
 {
-    struct keepalive *k = &s->keepalives[SESSION_BARE];
+    struct keepalive *k = &s->keepalives[socket];
     if (s->state != SESSION_UP || !is_answer(k, msg)) {
         return false;
     }
     k->tries = 0;
-    k->next_us = now_us + keepalive_us(s, SESSION_BARE);
-    s->reflexive[SESSION_BARE] = msg->mapped;
-    s->stale[SESSION_BARE] = false;
+    k->next_us = now_us + keepalive_us(s, socket);
+    s->reflexive[socket] = msg->mapped;
+    s->stale[socket] = false;
     return true;
 }
 
@@ -459,8 +476,8 @@ bool session_stun(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
     if (stun_parse(bytes, size, &msg) != STUN_OK) {
         return false;
     }
-    if (socket == SESSION_BARE ? bare_answer(s, now_us, &msg)
-                               : keepalive_answer(ep, now_us, socket, from, &msg)) {
+    if (is_bare(socket) ? bare_answer(s, now_us, socket, &msg)
+                        : keepalive_answer(ep, now_us, socket, from, &msg)) {
         return true;
     }
     if (s->surveying && survey_input(&s->survey, now_us, socket, from, &msg)) {
@@ -483,12 +500,12 @@ void session_touch(struct eyelet_endpoint *ep, uint64_t now_us)
     }
 }
 
-void session_bare_replaced(struct eyelet_endpoint *ep, uint64_t now_us)
+void session_bare_replaced(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket)
 {
     struct session *s = &ep->session;
-    memset(&s->reflexive[SESSION_BARE], 0, sizeof s->reflexive[SESSION_BARE]);
+    memset(&s->reflexive[socket], 0, sizeof s->reflexive[socket]);
     if (s->state == SESSION_UP) {
-        s->keepalives[SESSION_BARE].tries = 0;
-        (void)send_keepalive(ep, now_us, SESSION_BARE);
+        s->keepalives[socket].tries = 0;
+        (void)send_keepalive(ep, now_us, socket);
     }
 }

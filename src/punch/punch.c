@@ -487,3 +487,12 @@ bool punch_is_connected(const struct punch *p)
 {
     return p->state == CONNECTED;
 }
+
+bool punch_is_agreed(const struct punch *p)
+{
+    if (p->state != CONNECTED || p->selected == NO_PAIR)
+        return false;
+    const struct pair *pair = &p->pairs[p->selected];
+    return p->controlling ? p->nominate_due_us == NEVER && !pair->nominate
+                          : pair->nominated > 0 && pair->nominated == p->nominations;
+}

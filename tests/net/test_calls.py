@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the library offers beyond streams: the bare punched socket, datagrams, speaking first, refusals."""
 
-from topology import MEDIATOR, Failed
+from topology import Failed
 
 
 def answerer(net, programs, refuse=False):
@@ -10,7 +10,7 @@ def answerer(net, programs, refuse=False):
     if refuse:
         with open(net.path("refuse"), "wb"):
             pass
-    process = net.start("b", [programs.helper("eyelet-calls"), peer.config("key"), MEDIATOR[0],
+    process = net.start("b", [programs.helper("eyelet-calls"), peer.config("key"), net.mediator_name("b"),
                               peer.config("known_mediators"), "answer"], "calls", cwd=net.path())
     net.wait_until(lambda: b"registered" in process.out() or not process.running(), 15, "the callee is registered")
     return peer
@@ -18,7 +18,7 @@ def answerer(net, programs, refuse=False):
 
 def call(net, programs, peer, what, name="a"):
     caller = net.peer("a", name)
-    process = net.start("a", [programs.helper("eyelet-calls"), caller.config("key"), MEDIATOR[0],
+    process = net.start("a", [programs.helper("eyelet-calls"), caller.config("key"), net.mediator_name("a"),
                               caller.config("known_mediators"), what, peer.id], "calls")
     if process.wait(30) != 0:
         raise Failed(f"{what}: exit code {process.popen.returncode}")
@@ -29,6 +29,27 @@ def test_bare_socket(programs):
         peer = answerer(net, programs)
         call(net, programs, peer, "socket")
         call(net, programs, peer, "socket", "again")  # the warm socket that was handed over has been replaced
+
+
+def test_bare_socket_over_ipv6(programs):
+    with programs.net(nat_a="v6only", nat_b="v6only") as net:
+        peer = answerer(net, programs)
+        call(net, programs, peer, "socket")
+        call(net, programs, peer, "socket", "again")
+
+
+def test_bare_socket_by_the_family_that_works(programs):
+    """Ports at random on both sides: only IPv6 can be punched."""
+    with programs.net(nat_a="fw6", nat_b="fw6") as net:
+        call(net, programs, answerer(net, programs), "socket")
+
+
+def test_bare_socket_where_both_families_work(programs):
+    """Both sides give the socket of the same one away."""
+    with programs.net(nat_a="drop+fw6", nat_b="drop+fw6") as net:
+        peer = answerer(net, programs)
+        call(net, programs, peer, "socket")
+        call(net, programs, peer, "socket", "again")
 
 
 def test_bare_socket_on_the_same_lan(programs):

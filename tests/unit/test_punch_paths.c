@@ -192,9 +192,11 @@ static void nomination_is_honoured_and_given(void **state)
     assert_true(next(STUN_BINDING_REQUEST));
     assert_int_equal(out.pair.remote.port, 2000);
     assert_false(event(PUNCH_EVENT_PATH, &e));
+    assert_false(punch_is_agreed(p));
     assert_true(input_answer(from(2, 2000), 0, THEIR_PASSWORD));
     assert_true(event(PUNCH_EVENT_PATH, &e));
     assert_int_equal(e.pair.remote.port, 2000);
+    assert_true(punch_is_agreed(p));
 
     start(true, true);
     add(1, 1000, true);
@@ -208,7 +210,9 @@ static void nomination_is_honoured_and_given(void **state)
         now = punch_next_timeout(p);
     }
     assert_true(next(STUN_BINDING_REQUEST));
+    assert_false(punch_is_agreed(p));
     assert_true(input_answer(from(1, 1000), 0, THEIR_PASSWORD));
+    assert_true(punch_is_agreed(p));
     now += 500 * MS;
     assert_false(next(STUN_BINDING_REQUEST));
 }
