@@ -125,7 +125,18 @@ def test_example_program(programs):
         net.wait_until(lambda: ask(net, hello, name, peer) == b"hello, world\n", 10, "the answer")
 
 
-def ask(net, hello, name, peer):
-    call = net.start("a", [hello, name, peer], "hello")
+def test_example_of_a_bare_socket(programs):
+    """examples/socket.c"""
+    example = os.path.join(programs.build, "examples", "socket")
+    with programs.net() as net:
+        name = f"{MEDIATOR[0]}#{net.mediator_id(net.mediator())}"
+        callee = net.start("b", [example, name], "socket")
+        peer = net.wait_until(lambda: callee.err().split(), 10, "the callee says its ID")[0]
+        net.wait_until(lambda: ask(net, example, name, peer) == b"hello\n", 20, "the greeting")
+        assert callee.wait(10) == 0 and callee.out() == b"hello\n", callee.out()
+
+
+def ask(net, example, name, peer):
+    call = net.start("a", [example, name, peer], "example")
     call.wait(20)
     return call.out()
