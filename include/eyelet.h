@@ -255,8 +255,9 @@ EYELET_API int eyelet_dial(eyelet_endpoint *ep, const eyelet_id *peer,
 /* Refuses an incoming connection with a text for people (at most 120 bytes; NULL: none); the conn
  * is freed. */
 EYELET_API void eyelet_refuse(eyelet_conn *conn, const char *text);
-/* Says goodbye with an application code (what was written is delivered first where the peer still
- * acknowledges). EYELET_EVENT_CLOSED follows. */
+/* Says goodbye with an application code and a text (at most 120 bytes; NULL: none), which the peer
+ * gets by event and by eyelet_why. What was written is delivered first, for at most 5 s and where
+ * the peer still acknowledges. EYELET_EVENT_CLOSED follows. */
 EYELET_API void eyelet_conn_close(eyelet_conn *conn, uint64_t code, const char *text);
 /* Frees it; abrupt if it was not closed. Its pending events vanish. NULL is fine. */
 EYELET_API void eyelet_conn_free(eyelet_conn *conn);
@@ -320,47 +321,63 @@ EYELET_API int eyelet_conn_diagnose(const eyelet_conn *conn, eyelet_diagnosis *d
 EYELET_API int eyelet_take_socket(eyelet_conn *conn, struct sockaddr_storage *peer,
                                   socklen_t *peer_bytes);
 
-/* ---- streams and messages ---- */
+/* ---- streams and messages ----
+ *
+ * Streams are named by their ID within a connection. EYELET_ERR_CLOSED of any call: the stream was
+ * reset, has ended in this direction or never was, or the connection has ended. Nothing here
+ * blocks, and nothing leaves before the next eyelet_process. */
 
 /* Opens a bidirectional stream. Whoever was dialled may do so from EYELET_EVENT_INCOMING on: what
  * it writes arrives with its first packet. Whoever dialled waits for EYELET_EVENT_CONNECTED.
- * Returns its ID, EYELET_ERR_AGAIN (not connected yet, or too many open) or EYELET_ERR_CLOSED. */
+ * Returns its ID (>= 0), EYELET_ERR_AGAIN (not connected yet, or too many open:
+ * EYELET_EVENT_WRITABLE with stream -1 follows), _CLOSED or _MEMORY. */
 EYELET_API int64_t eyelet_stream_open(eyelet_conn *conn);
-/* Takes as many bytes as the send buffer has room for. 0 taken of some: EYELET_ERR_AGAIN, and
- * EYELET_EVENT_WRITABLE follows. */
+/* Copies as many bytes as the send buffer has room for, and returns how many. Fewer than given:
+ * EYELET_EVENT_WRITABLE follows. EYELET_ERR_AGAIN (none of some) or _CLOSED. */
 EYELET_API ssize_t eyelet_stream_write(eyelet_conn *conn, int64_t stream, const void *data,
                                        size_t bytes);
-/* Ends our direction after what was written. */
+/* Ends our direction after what was written. EYELET_OK or _CLOSED. */
 EYELET_API int eyelet_stream_finish(eyelet_conn *conn, int64_t stream);
-/* Bytes read; 0: the peer's direction has ended; EYELET_ERR_AGAIN: nothing now; EYELET_ERR_CLOSED:
- * reset, or the connection is gone. */
+/* Bytes read; 0: the peer's direction has ended; EYELET_ERR_AGAIN: nothing now; or _CLOSED. What
+ * had arrived before the connection ended can still be read. */
 EYELET_API ssize_t eyelet_stream_read(eyelet_conn *conn, int64_t stream, void *data, size_t bytes);
-/* The same without copying: *data stays valid until the next call on this connection;
- * eyelet_stream_consume gives the bytes back. */
+/* The same without copying: *data stays the library's, and valid until the next call on this
+ * connection; eyelet_stream_consume takes so many bytes of it as read. */
 EYELET_API ssize_t eyelet_stream_peek(eyelet_conn *conn, int64_t stream, const uint8_t **data);
 EYELET_API void eyelet_stream_consume(eyelet_conn *conn, int64_t stream, size_t bytes);
+/* Abandons both directions; the peer gets the code. */
 EYELET_API void eyelet_stream_reset(eyelet_conn *conn, int64_t stream, uint64_t code);
-/* Written but not yet acknowledged by the peer. */
+/* Bytes written but not yet acknowledged by the peer. */
 EYELET_API size_t eyelet_stream_unacked(const eyelet_conn *conn, int64_t stream);
 
 /* One unreliable datagram. EYELET_OK, _TOO_LARGE (see eyelet_message_max), _AGAIN (the queue is
- * full) or _CLOSED. */
+ * full: EYELET_EVENT_WRITABLE with stream -1 follows) or _CLOSED. */
 EYELET_API int eyelet_message_send(eyelet_conn *conn, const void *data, size_t bytes);
+/* The largest that the path of now takes, in bytes; 0 before there is a link. */
 EYELET_API size_t eyelet_message_max(const eyelet_conn *conn);
 
-/* ---- blocking convenience: one connection, one stream ---- */
+/* ---- blocking convenience: one connection, one stream ----
+ *
+ * They process the endpoint while they wait, and swallow the events of their connection: not to be
+ * mixed with eyelet_poll_event on the same one. timeout_ms -1: no bound. Each returns
+ * EYELET_ERR_TIMEOUT when that is over, _SYSTEM, or what has ended the connection. */
 
-/* Dials and waits until both keys are proven. EYELET_OK or the error that ended it. */
+/* Dials and waits until both keys are proven; at most the endpoint's dial timeout where timeout_ms
+ * is not positive. EYELET_OK, and the caller owns *out (eyelet_conn_free), or the error that ended
+ * it: *out is NULL then, and eyelet_why of the endpoint tells the story. Also _ARGUMENT, _MEMORY
+ * and _STATE, as of eyelet_dial. */
 EYELET_API int eyelet_connect(eyelet_endpoint *ep, const eyelet_id *peer, int timeout_ms,
                               eyelet_conn **out);
-/* Waits for an incoming connection (after eyelet_listen) until both keys are proven. */
+/* Waits for an incoming connection (after eyelet_listen) until both keys are proven. EYELET_OK, and
+ * the caller owns *out, or an error. */
 EYELET_API int eyelet_accept(eyelet_endpoint *ep, int timeout_ms, eyelet_conn **out);
 /* Writes all bytes to the connection's first stream (opened by whoever writes first on the dialling
  * side; the accepting side waits for it). EYELET_OK or the error. */
 EYELET_API int eyelet_send(eyelet_conn *conn, const void *data, size_t bytes, int timeout_ms);
-/* Reads what there is, at least one byte. 0: the peer has finished. */
+/* Reads what there is, at least one byte, and returns how many. 0: the peer has finished. */
 EYELET_API ssize_t eyelet_recv(eyelet_conn *conn, void *data, size_t bytes, int timeout_ms);
-/* Ends our direction and waits until the peer has acknowledged everything. */
+/* Ends our direction and waits until the peer has acknowledged everything. EYELET_OK or the error.
+ */
 EYELET_API int eyelet_finish(eyelet_conn *conn, int timeout_ms);
 
 #ifdef __cplusplus
