@@ -23,7 +23,7 @@ struct walk {
 
 /* What a message has said already, so that a repeated attribute is left alone. */
 struct seen {
-    bool xor_mapped, mapped, response_origin, other_address, error_code, fingerprint;
+    bool xor_mapped, mapped, response_origin, other_address, error_code;
 };
 
 static uint16_t get_u16(const uint8_t *at)
@@ -207,9 +207,8 @@ static bool read_sequence(const struct attribute *a, struct stun_message *msg)
     return true;
 }
 
-static bool read_fingerprint(const struct attribute *a, struct seen *seen, struct stun_message *msg)
+static bool read_fingerprint(const struct attribute *a, struct stun_message *msg)
 {
-    seen->fingerprint = true;
     if (a->size != STUN_FINGERPRINT_BYTES || a->at + 8 != msg->size)
         return false;
     msg->has_fingerprint = get_u32(a->value) == stun_fingerprint(msg->bytes, a->at);
@@ -268,7 +267,7 @@ static bool read_attribute(const struct attribute *a, struct seen *seen, struct 
         msg->integrity_sha256_at = a->at;
         return a->size >= 16 && a->size <= STUN_SHA256_BYTES && a->size % 4 == 0;
     case STUN_FINGERPRINT:
-        return read_fingerprint(a, seen, msg);
+        return read_fingerprint(a, msg);
     case STUN_UNKNOWN_ATTRIBUTES:
     case STUN_REALM:
     case STUN_NONCE:
