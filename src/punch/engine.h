@@ -12,13 +12,14 @@
 #define MS     1000u
 #define SECOND 1000000u
 
-#define BURST_GAP_US  2000u         /* between packets that are not answers */
-#define PACE_US       20000u        /* between first packets to pairs beyond the first burst */
-#define OLD_US        (10 * SECOND) /* an answer of then is no proof any more */
-#define LATE_GAP_US   50000u        /* after the first second, on average */
-#define LATE_AT_ONCE  20
-#define RETRY_GAPS    4
-#define RETRY_SLOW_US 500000u
+#define BURST_GAP_US   2000u         /* between packets that are not answers */
+#define PACE_US        20000u        /* between first packets to pairs beyond the first burst */
+#define OLD_US         (10 * SECOND) /* an answer of then is no proof any more */
+#define LATE_GAP_US    50000u        /* after the first second, on average */
+#define LATE_AT_ONCE   20
+#define FIRST_RETRY_US 20000u
+#define RETRY_GAPS     4
+#define RETRY_SLOW_US  500000u
 /* What is planned waits so long, and a round trip, for the first sign of life to become a path. */
 #define HOPE_US 200000u
 /* The caller speaks at full TTL without having heard anything: so late that the callee has started,

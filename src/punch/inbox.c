@@ -113,8 +113,7 @@ static void request(struct punch *p, const struct punch_pair *from, const struct
         answer(p, from, msg, STUN_ERROR_UNKNOWN_ATTRIBUTE);
         return;
     }
-    if ((msg->has_controlling && msg->has_controlled) ||
-        (msg->has_priority && msg->priority == 0)) {
+    if (msg->has_priority && msg->priority == 0) {
         answer(p, from, msg, STUN_ERROR_BAD_REQUEST);
         return;
     }

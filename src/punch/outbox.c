@@ -11,7 +11,7 @@
 #define EARLY_TRIES       3
 #define NEAR_OPENER_TTL   2
 
-static const uint64_t retry_us[RETRY_GAPS] = {20 * MS, 60 * MS, 140 * MS, 300 * MS};
+static const uint64_t retry_us[RETRY_GAPS] = {FIRST_RETRY_US, 60 * MS, 140 * MS, 300 * MS};
 
 static bool credentials_known(const struct punch *p)
 {
@@ -233,6 +233,12 @@ static uint64_t due(const struct punch *p, const struct pair *pair, bool burst_o
     return at;
 }
 
+/* Among equals who was tried less: retries of some must not leave others untried. */
+static bool goes_before(const struct pair *a, const struct pair *b)
+{
+    return pair_order(a) != pair_order(b) ? pair_order(a) < pair_order(b) : a->tries < b->tries;
+}
+
 static struct pair *next_due(struct punch *p, enum turn turn)
 {
     bool burst_over = first_sent(p) >= PLAN_FIRST_BURST;
@@ -243,7 +249,7 @@ static struct pair *next_due(struct punch *p, enum turn turn)
 
         if (!pair->used || !is_turn(pair, turn) || due(p, pair, burst_over) > p->now_us)
             continue;
-        if (found == NULL || pair_order(pair) < pair_order(found))
+        if (found == NULL || goes_before(pair, found))
             found = pair;
     }
     return found;

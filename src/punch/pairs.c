@@ -4,8 +4,6 @@
 
 #include "punch/engine.h"
 
-static const uint64_t retry_us[RETRY_GAPS] = {20 * MS, 60 * MS, 140 * MS, 300 * MS};
-
 uint16_t pair_find(const struct punch *p, unsigned socket, const struct stun_addr *remote)
 {
     for (uint16_t i = 0; i < PUNCH_MAX_PAIRS; i++) {
@@ -132,8 +130,8 @@ void pair_trigger(struct punch *p, struct pair *pair)
 
     if (pair->last_full_us == NEVER)
         pair->tries = 0;
-    else if (at < pair->last_full_us + retry_us[0])
-        at = pair->last_full_us + retry_us[0];
+    else if (at < pair->last_full_us + FIRST_RETRY_US)
+        at = pair->last_full_us + FIRST_RETRY_US;
     /* Where both hear each other, but the answers come from elsewhere, each check would cause the
      * next for ever. */
     if (pair->triggers < TRIGGERS)

@@ -92,9 +92,9 @@ struct request {
     uint16_t role; /* attribute */
     uint64_t tie_breaker;
     bool nominates, no_integrity;
-    uint16_t extra; /* an attribute */
-    uint32_t priority;
-    uint8_t id; /* transaction; 0: a new one */
+    uint16_t extra;   /* an attribute */
+    bool no_priority; /* 0 */
+    uint8_t id;       /* transaction; 0: a new one */
 };
 
 static inline bool input_request(struct punch_pair pair, struct request r)
@@ -109,7 +109,7 @@ static inline bool input_request(struct punch_pair pair, struct request r)
     if (r.username == NULL)
         r.username = "usus:them";
     stun_add_bytes(&b, STUN_USERNAME, r.username, strlen(r.username));
-    stun_add_u32(&b, STUN_PRIORITY, r.priority != 0 ? r.priority : 1 << 24);
+    stun_add_u32(&b, STUN_PRIORITY, r.no_priority ? 0 : 1 << 24);
     if (r.role != 0)
         stun_add_u64(&b, r.role, r.tie_breaker);
     if (r.nominates)

@@ -186,6 +186,18 @@ static void unknown_attributes_get_420(void **state)
     assert_true(next(STUN_BINDING_SUCCESS));
 }
 
+static void a_priority_of_zero_is_refused(void **state)
+{
+    (void)state;
+    start(true, true);
+    add(1, 1000, true);
+    punch_start(p, now, now);
+    assert_true(input_request(from(1, 1000), (struct request){.no_priority = true}));
+    assert_true(next(STUN_BINDING_ERROR));
+    assert_int_equal(sent_msg.error_code, STUN_ERROR_BAD_REQUEST);
+    assert_false(event(PUNCH_EVENT_USABLE, NULL));
+}
+
 static void early_checks_are_answered_and_remembered(void **state)
 {
     (void)state;
@@ -231,6 +243,7 @@ int main(void)
         cmocka_unit_test(only_the_address_asked_may_answer_and_only_with_the_password),
         cmocka_unit_test(wrong_checks_make_nothing_usable),
         cmocka_unit_test(unknown_attributes_get_420),
+        cmocka_unit_test(a_priority_of_zero_is_refused),
         cmocka_unit_test(early_checks_are_answered_and_remembered),
         cmocka_unit_test(credentials_that_do_not_fit_are_refused),
     };

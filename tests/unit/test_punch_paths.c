@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "hand_peer.h"
 
 static void both_families_are_tried_each_from_its_own_socket(void **state)
@@ -82,6 +84,75 @@ static void a_peer_reflexive_address_keeps_its_state_when_signalled(void **state
     assert_int_equal(e.technique, PUNCH_TECHNIQUE_PUBLIC);
     assert_int_equal(drain(STUN_BINDING_REQUEST), 1); /* the nomination, and no new round */
     assert_true(sent_msg.use_candidate);
+}
+
+static void the_relay_teaches_nothing_of_pairs(void **state)
+{
+    struct punch_pair relay = {.socket = PUNCH_RELAY}, routes[PUNCH_MAX_ROUTES];
+
+    (void)state;
+    start(true, true);
+    punch_set_relay(p, now, true);
+    punch_start(p, now, now);
+    punch_heard_link(p, now, &relay);
+    relay.remote = from(9, 9999).remote;
+    punch_heard_link(p, now, &relay);
+    assert_false(event(PUNCH_EVENT_USABLE, NULL));
+    assert_false(next(STUN_BINDING_REQUEST));
+    assert_int_equal(punch_routes(p, now, routes), 1);
+    assert_int_equal(routes[0].socket, PUNCH_RELAY);
+}
+
+/* Whatever the system says of one address, the others are tried as if nothing had happened. */
+static void an_error_of_one_address_is_news_of_that_one(void **state)
+{
+    const int errors[] = {EPERM, ENETUNREACH, EHOSTUNREACH, EWOULDBLOCK, ECONNREFUSED, EMSGSIZE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+        unsigned refused = 0, sent_to_other = 0;
+
+        start(false, true);
+        add(1, 1000, true);
+        add(2, 2000, true);
+        punch_start(p, now, now);
+        for (; now < 600 * MS; now += MS) {
+            while (next(STUN_BINDING_REQUEST)) {
+                bool bad = out.pair.remote.port == 1000;
+
+                punch_sent(p, now, &out, bad ? errors[i] : 0);
+                refused += bad;
+                sent_to_other += !bad;
+            }
+        }
+        assert_in_range(refused, 5, 8);
+        assert_int_equal(sent_to_other, 5); /* at 0, 20, 60, 140 and 300 ms */
+        assert_true(input_request(from(2, 2000), (struct request){0}));
+        assert_true(next(STUN_BINDING_REQUEST));
+        assert_true(input_answer(from(2, 2000), 0, THEIR_PASSWORD));
+        assert_true(punch_is_connected(p));
+    }
+}
+
+static void candidates_are_bounded_and_counted_once(void **state)
+{
+    bool seen[256] = {false};
+    unsigned tried = 0;
+
+    (void)state;
+    start(false, true);
+    for (unsigned i = 0; i < 3 * PUNCH_MAX_CANDIDATES; i++) {
+        add((uint8_t)(1 + i), 1000, true);
+        add((uint8_t)(1 + i), 1000, true);
+    }
+    punch_start(p, now, now);
+    for (; now < 3 * SECOND; now += MS) {
+        while (next(STUN_BINDING_REQUEST)) {
+            tried += !seen[out.pair.remote.ip[3]];
+            seen[out.pair.remote.ip[3]] = true;
+        }
+    }
+    assert_int_equal(tried, PUNCH_MAX_CANDIDATES);
 }
 
 static void no_ping_pong_once_connected(void **state)
@@ -352,6 +423,9 @@ int main(void)
         cmocka_unit_test(addresses_that_mean_something_else_here_are_ignored),
         cmocka_unit_test(a_triggered_check_leaves_at_once_at_full_ttl),
         cmocka_unit_test(a_peer_reflexive_address_keeps_its_state_when_signalled),
+        cmocka_unit_test(the_relay_teaches_nothing_of_pairs),
+        cmocka_unit_test(an_error_of_one_address_is_news_of_that_one),
+        cmocka_unit_test(candidates_are_bounded_and_counted_once),
         cmocka_unit_test(no_ping_pong_once_connected),
         cmocka_unit_test(a_burst_of_a_thousand_is_bounded),
         cmocka_unit_test(a_copied_check_does_not_count_from_elsewhere),
