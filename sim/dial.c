@@ -177,6 +177,24 @@ static void send_link(struct world *w, uint32_t host)
     p->talk.sent++;
 }
 
+/* The handshake goes once more by the plan, while nothing is heard. */
+static void guess(struct world *w, uint32_t host)
+{
+    struct peer *p = &w->peer[host];
+    struct punch_pair route[PUNCH_MAX_ROUTES];
+    const uint8_t bytes[LINK_BYTES] = {0x40, 'l', 'i', 'n', 'k'};
+    size_t routes;
+
+    if (p->talk.sent == 0 || p->talk.heard > 0 || p->talk.guessed)
+        return;
+    routes = punch_guesses(p->engine, peer_now(w, host), route);
+    for (size_t i = 0; i < routes; i++) {
+        rules_sent_link(w, host, &route[i], routes);
+        (void)peer_send(w, host, route[i].socket, &route[i].remote, 0, bytes, sizeof(bytes));
+    }
+    p->talk.guessed = routes > 0;
+}
+
 /* Like the link: the first packet again and again until something is heard, then a steady flow. */
 static void talk(struct world *w, uint32_t host)
 {
@@ -216,6 +234,7 @@ void dial_advance(struct world *w, uint32_t host)
         punch_handle_timeout(p->engine, peer_now(w, host));
     }
     talk(w, host);
+    guess(w, host);
     follow(w, host, NULL);
 }
 

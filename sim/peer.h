@@ -33,6 +33,7 @@ struct peer_keepalive {
 struct peer_talk {
     uint64_t next_us;
     unsigned sent, heard, unanswered;
+    bool guessed; /* its first packet went to predicted ports as well */
 };
 
 struct peer {
