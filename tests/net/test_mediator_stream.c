@@ -265,7 +265,9 @@ static void test_so_many_connections(void **state)
     assert_true(client_expect_end(&stage->b.stream, SOON_MS));
     client_close(&stage->b.stream);
     /* The older one of the same session gives way. */
+    struct client older = stage->a.stream;
     open_stream(stage, &stage->a, 3);
+    client_close(&older);
     client_close(&stage->a.stream);
     usleep(50000); /* the daemon must have seen it go */
     open_stream(stage, &stage->b, 4);
