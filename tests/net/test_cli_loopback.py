@@ -270,6 +270,16 @@ def test_mediator_without_standard_descriptors(programs):
         net.expect(mediator, 0)
 
 
+def test_list_that_is_too_long_for_the_mediator(programs):
+    """More than 64 may call: then the callee itself looks at each caller, and strangers learn no more than elsewhere."""
+    with loopback(programs) as net:
+        friends = [net.id(f"friend{number}") for number in range(64)]
+        net.listen("b", *(word for peer in [*friends, net.id("a")] for word in ("--allow", peer)), "--exec", "cat")
+        call = net.run("a", "connect", net.id("b"), stdin=subprocess.PIPE)
+        assert call.communicate(b"let me in", timeout=30)[0] == b"let me in"
+        net.expect_error(net.run("stranger", "connect", net.id("b")), 4, "no-such-peer")
+
+
 def test_mediator_with_another_key(programs):
     with loopback(programs) as net:
         net.expect_error(net.run("a", "connect", NOBODY), 4, "no-such-peer")

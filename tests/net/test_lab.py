@@ -4,6 +4,7 @@
 import glob
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tempfile
 import time
 import uuid
 
-from topology import Failed
+from topology import MEDIATOR, Failed
 
 PROBE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nat_probe.py")
 PYTHON = sys.executable
@@ -257,6 +258,13 @@ def test_nothing_survives(programs):
         while alive(mark) and time.monotonic() < end:
             time.sleep(0.02)
         assert not alive(mark), f"after signal {number} {alive(mark)} still run"
+
+
+def test_delay_loses_what_it_is_told_to(programs):
+    with programs.net(rtt={("a", "med"): 2}, loss=30) as net:
+        said = net.shell("a", f"ping -q -c 100 -i 0.01 -W 1 {MEDIATOR[0]}; true")
+        lost = int(re.search(r"(\d+)% packet loss", said).group(1))
+        assert 30 <= lost <= 72, said  # 51 per cent of the pings, in one direction or the other
 
 
 def test_captures(programs):
