@@ -10,6 +10,10 @@
  * for it, and what they miss would never be made up. */
 #define PACING_BURST ((ngtcp2_duration)1 * NGTCP2_MILLISECONDS)
 
+/* A message is as large as fits beside a packet number of four bytes, and ngtcp2 1.x takes fewer.
+ */
+#define NUMBER_SLACK 3
+
 /* Before the first packet, because ngtcp2 allows no other call while one is being filled. */
 static void shut_abandoned(struct link *link)
 {
@@ -174,6 +178,9 @@ size_t link_output(struct link *link, uint64_t now_us, uint8_t *buffer, size_t c
         total += (size_t)size;
         if (i == 0) {
             *segment_bytes = (size_t)size;
+            if ((size_t)size + NUMBER_SLACK >= segment) {
+                segment = (size_t)size; /* for those that follow to be as long */
+            }
         }
         if ((size_t)size < segment) {
             break;

@@ -100,6 +100,29 @@ static void test_batches(void **state)
     net_free(&net);
 }
 
+/* Messages as large as they may be go in batches, too. */
+static void test_batch_of_messages(void **state)
+{
+    (void)state;
+    struct net net;
+    static uint8_t buffer[LINK_MAX_BATCH_BYTES];
+    uint8_t message[LINK_MAX_DATAGRAM_BYTES] = {0};
+    size_t segment;
+    net_init(&net);
+    net_connect(&net);
+    net.app = net_both_confirmed;
+    assert_true(net_run(&net, 1000000));
+    net.app = NULL;
+    net_run(&net, 1000000); /* until there is nothing else to say */
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(link_send_message(net.side[0], message, link_max_message(net.side[0])),
+                         LINK_OK);
+    }
+    size_t total = link_output(net.side[0], net.now_us, buffer, sizeof(buffer), &segment);
+    assert_int_equal(total, 5 * segment);
+    net_free(&net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +130,7 @@ int main(void)
         cmocka_unit_test(test_outage_noticed_late),
         cmocka_unit_test(test_path_size),
         cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_batch_of_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
