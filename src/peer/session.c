@@ -14,15 +14,10 @@
 #include "peer/warm.h"
 
 #define HANDSHAKE_US 10000000u
-#define PING_US      30000000u
 #define PONG_US      10000000u
-#define ANSWER_US    2000000u /* to a question; later there is a doubt */
 #define CHECK_US     1000000u
 
-static void say(struct session *s, int error, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void say(struct session *s, int error, const char *format, ...)
+void session_say(struct session *s, int error, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -66,7 +61,7 @@ static void tell_lost(struct eyelet_endpoint *ep)
     endpoint_log(ep, known ? EYELET_LOG_DEBUG : EYELET_LOG_WARN, "%s", s->why);
 }
 
-/* Call say() first. */
+/* Call session_say() first. */
 static void fail(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct session *s = &ep->session;
@@ -93,8 +88,8 @@ static void start(struct eyelet_endpoint *ep, uint64_t now_us)
     s->tried_us = now_us;
     s->resolve = resolve_start(s->where.host, s->where.port);
     if (s->resolve == NULL) {
-        say(s, EYELET_ERR_MEDIATOR, "cannot look up the mediator %s: out of resources",
-            name_of(s, name));
+        session_say(s, EYELET_ERR_MEDIATOR, "cannot look up the mediator %s: out of resources",
+                    name_of(s, name));
         fail(ep, now_us);
         return;
     }
@@ -103,103 +98,10 @@ static void start(struct eyelet_endpoint *ep, uint64_t now_us)
     (void)endpoint_watch(ep, resolve_fd(s->resolve), false, s);
 }
 
-static void measure_round_trip(struct session *s)
+void session_measure(struct session *s)
 {
     uint64_t round_trip_us = tcp_round_trip_us(channel_fd(s->channel));
     s->round_trip_us = round_trip_us != 0 ? round_trip_us : s->round_trip_us;
-}
-
-static void take_bounce(struct session *s, const wire_Registered *msg, enum stun_family family)
-{
-    for (pb_size_t i = 0; i < msg->bounce_count; i++) {
-        struct stun_addr addr = wire_to_addr(&msg->bounce[i]);
-        if (addr.family == family && s->bounce_count < PUNCH_MAX_BOUNCE) {
-            s->bounce[s->bounce_count++] = addr;
-        }
-    }
-}
-
-static void registered(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Registered *msg)
-{
-    struct session *s = &ep->session;
-    memcpy(s->session_id, msg->session_id.bytes, sizeof s->session_id);
-    memcpy(s->session_key, msg->session_key.bytes, sizeof s->session_key);
-    s->seen = msg->has_seen ? wire_to_addr(&msg->seen) : (struct stun_addr){0};
-    if (s->state == SESSION_UP) {
-        return;
-    }
-    s->bounce_count = 0;
-    take_bounce(s, msg, STUN_IPV4);
-    s->bounce_ipv4_count = s->bounce_count;
-    take_bounce(s, msg, STUN_IPV6);
-    s->relay_offered = msg->relay;
-    s->state = SESSION_UP;
-    s->failures = 0;
-    s->lost_us = 0;
-    s->was_up = true;
-    s->was_replaced = false;
-    s->ping_us = now_us + PING_US;
-    measure_round_trip(s);
-    warm_start(ep, now_us, msg->nonce.bytes, msg->nonce.size);
-    calls_session_up(ep, now_us);
-}
-
-static bool handle(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *frame, size_t size)
-{
-    struct session *s = &ep->session;
-    const char *why = "";
-    char name[LOCATOR_NAME_BYTES];
-    static const char *const broke = "the mediator %s broke the protocol: %s";
-    wire_FromMediator *msg = malloc(sizeof *msg);
-    if (msg == NULL) {
-        say(s, EYELET_ERR_MEMORY, "out of memory for a message of the mediator");
-        return false;
-    }
-    bool ok = wire_decode_from_mediator(frame, size, msg, &why);
-    if (!ok) {
-        say(s, EYELET_ERR_MEDIATOR, broke, name_of(s, name), why);
-    } else {
-        switch (msg->which_body) {
-        case wire_FromMediator_registered_tag:
-            registered(ep, now_us, &msg->body.registered);
-            break;
-        case wire_FromMediator_peer_coord_tag:
-            calls_peer_coord(ep, now_us, &msg->body.peer_coord);
-            break;
-        case wire_FromMediator_dial_note_tag:
-            calls_note(ep, now_us, &msg->body.dial_note);
-            break;
-        case wire_FromMediator_resumed_tag:
-            calls_resumed(ep, now_us, &msg->body.resumed);
-            break;
-        case wire_FromMediator_relayed_tag:
-            relay_take(ep, now_us, msg->body.relayed.datagram.bytes,
-                       msg->body.relayed.datagram.size);
-            break;
-        case wire_FromMediator_pong_tag:
-            s->pong_due_us = 0;
-            break;
-        case wire_FromMediator_error_tag:
-            if (msg->body.error.dial_id.size != 0) {
-                calls_error(ep, now_us, &msg->body.error);
-                break;
-            }
-            say(s, EYELET_ERR_MEDIATOR, "the mediator %s says: %s", name_of(s, name),
-                msg->body.error.text);
-            s->was_told = true;
-            if (msg->body.error.code == wire_ErrorCode_ERROR_REPLACED) {
-                /* Another program has our key; fighting over it would only starve both. */
-                s->failures = 7;
-                s->was_replaced = true;
-            }
-            ok = msg->body.error.code == wire_ErrorCode_ERROR_TOO_MANY;
-            break;
-        default:
-            break;
-        }
-    }
-    free(msg);
-    return ok;
 }
 
 static void channel_failed(struct eyelet_endpoint *ep, uint64_t now_us)
@@ -210,8 +112,8 @@ static void channel_failed(struct eyelet_endpoint *ep, uint64_t now_us)
         fail(ep, now_us);
         return;
     }
-    say(s, EYELET_ERR_MEDIATOR, "the session with mediator %s ended: %s", name_of(s, name),
-        channel_why(s->channel));
+    session_say(s, EYELET_ERR_MEDIATOR, "the session with mediator %s ended: %s", name_of(s, name),
+                channel_why(s->channel));
     fail(ep, now_us);
 }
 
@@ -234,7 +136,7 @@ static void channel_ready(struct eyelet_endpoint *ep, uint64_t now_us)
             return;
         }
         s->answer_due_us = 0;
-        if (!handle(ep, now_us, frame, size)) {
+        if (!session_take(ep, now_us, frame, size)) {
             fail(ep, now_us);
             return;
         }
@@ -250,7 +152,7 @@ static void opened(struct eyelet_endpoint *ep, uint64_t now_us)
     struct session *s = &ep->session;
     char why[SESSION_WHY_BYTES];
     if (!mediator_key_is_right(ep, channel_peer(s->channel), why)) {
-        say(s, EYELET_ERR_MEDIATOR_KEY, "%s", why);
+        session_say(s, EYELET_ERR_MEDIATOR_KEY, "%s", why);
         fail(ep, now_us);
         return;
     }
@@ -273,7 +175,7 @@ static void reach(struct eyelet_endpoint *ep, uint64_t now_us)
     case REACH_FAILED:
         s->port_worked = 0;
         if (s->reach.why[0] != '\0') {
-            say(s, EYELET_ERR_MEDIATOR, "%s", s->reach.why);
+            session_say(s, EYELET_ERR_MEDIATOR, "%s", s->reach.why);
         }
         fail(ep, now_us);
         break;
@@ -290,10 +192,10 @@ static void resolved(struct eyelet_endpoint *ep, uint64_t now_us)
     int error = resolve_finish(s->resolve, addresses, &count);
     s->resolve = NULL;
     if (error != 0 || count == 0) {
-        say(s, EYELET_ERR_MEDIATOR, "the mediator's name %s cannot be resolved: %s",
-            name_of(s, name), error != 0 ? gai_strerror(error) : "it has no address");
+        session_say(s, EYELET_ERR_MEDIATOR, "the mediator's name %s cannot be resolved: %s",
+                    name_of(s, name), error != 0 ? gai_strerror(error) : "it has no address");
     } else {
-        say(s, EYELET_ERR_MEDIATOR, "the mediator %s does not answer", name_of(s, name));
+        session_say(s, EYELET_ERR_MEDIATOR, "the mediator %s does not answer", name_of(s, name));
     }
     uint16_t port = s->where.port, other = s->where.has_port ? 0 : REACH_OTHER_PORT;
     if (other != 0 && s->port_worked == other) {
@@ -323,11 +225,11 @@ static void ping(struct eyelet_endpoint *ep, uint64_t now_us, uint64_t patience_
     struct session *s = &ep->session;
     wire_ToMediator msg = {.which_body = wire_ToMediator_ping_tag};
     msg.body.ping.token = now_us;
-    s->ping_us = now_us + PING_US;
+    s->ping_us = now_us + SESSION_PING_US;
     if (s->pong_due_us == 0 || now_us + patience_us < s->pong_due_us) {
         s->pong_due_us = now_us + patience_us;
     }
-    measure_round_trip(s);
+    session_measure(s);
     (void)session_send(ep, &msg);
 }
 
@@ -395,7 +297,8 @@ void session_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
     case SESSION_RESOLVING:
     case SESSION_REGISTERING:
         if (now_us >= s->deadline_us) {
-            say(s, EYELET_ERR_MEDIATOR, "the mediator %s does not answer", name_of(s, name));
+            session_say(s, EYELET_ERR_MEDIATOR, "the mediator %s does not answer",
+                        name_of(s, name));
             fail(ep, now_us);
         }
         break;
@@ -404,7 +307,8 @@ void session_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us)
         break;
     case SESSION_UP:
         if (s->pong_due_us != 0 && now_us >= s->pong_due_us) {
-            say(s, EYELET_ERR_MEDIATOR, "the mediator %s has fallen silent", name_of(s, name));
+            session_say(s, EYELET_ERR_MEDIATOR, "the mediator %s has fallen silent",
+                        name_of(s, name));
             fail(ep, now_us);
             break;
         }
@@ -450,31 +354,6 @@ uint64_t session_next_timeout(const struct eyelet_endpoint *ep)
     uint64_t watch = netwatch_next_timeout(&ep->session.watch);
     uint64_t next = next_of_state(ep);
     return watch < next ? watch : next;
-}
-
-static bool is_question(const wire_ToMediator *msg)
-{
-    return msg->which_body == wire_ToMediator_get_peer_tag ||
-           msg->which_body == wire_ToMediator_registration_tag;
-}
-
-int session_send(struct eyelet_endpoint *ep, const wire_ToMediator *msg)
-{
-    struct session *s = &ep->session;
-    uint8_t frame[CHANNEL_MAX_FRAME_BYTES];
-    if (s->channel == NULL || !channel_is_open(s->channel)) {
-        return EYELET_ERR_MEDIATOR;
-    }
-    size_t size = wire_encode_to_mediator(msg, frame, sizeof frame);
-    int error = size != 0 ? channel_send(s->channel, frame, size) : CHANNEL_ERR_FRAME;
-    if (error != CHANNEL_OK) {
-        return error == CHANNEL_ERR_QUEUE_FULL ? EYELET_ERR_LIMIT : EYELET_ERR_MEDIATOR;
-    }
-    if (is_question(msg) && s->answer_due_us == 0) {
-        s->answer_due_us = endpoint_now_us() + ANSWER_US;
-    }
-    endpoint_rewatch(ep, channel_fd(s->channel), channel_wants_write(s->channel), s);
-    return EYELET_OK;
 }
 
 int session_init(struct eyelet_endpoint *ep, const char *mediator, const char *known_mediators)

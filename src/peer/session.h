@@ -31,6 +31,7 @@
 #define SESSION_BARE_IPV6  3
 #define SESSION_FAMILIES   INTERFACES_FAMILIES /* arrays by enum stun_family */
 #define SESSION_MAX_LISTED 64
+#define SESSION_PING_US    30000000u
 
 enum session_state {
     SESSION_WAITING,
@@ -157,5 +158,14 @@ bool session_is_bounce(const struct session *s, const struct stun_addr *from);
 void session_touch(struct eyelet_endpoint *ep, uint64_t now_us);
 /* A bare socket was handed over and replaced: its public address must be learned anew. */
 void session_bare_replaced(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket);
+
+/* ---- between the files of the session ---- */
+/* What the failure that follows is about. */
+void session_say(struct session *s, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The round trip of the control connection, as it is by now. */
+void session_measure(struct session *s);
+/* A frame of the mediator (messages.c). False: the session must end; it has been said why. */
+bool session_take(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *frame, size_t size);
 
 #endif
