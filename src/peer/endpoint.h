@@ -85,12 +85,12 @@ struct eyelet_conn {
     bool relay_open;     /* the mediator has given a tag for this dial */
     uint8_t relay_tag[WIRE_RELAY_TAG_BYTES];
     char relay_refusal[121];
-    uint64_t resumed_us; /* when the dial was last asked for again */
-    bool heard_by_relay; /* the last link packet came so; otherwise from: */
-    struct punch_pair heard_from;
-    bool was_silent;     /* the link's timers may have backed off meanwhile */
-    uint64_t echo_us;    /* up to when the allowance of echoes is used */
-    struct story *story; /* owned; NULL: out of memory */
+    uint64_t resumed_us;          /* when the dial was last asked for again */
+    bool heard_by_relay;          /* the last link packet came so; otherwise from: */
+    struct punch_pair heard_from; /* no family: from nowhere yet */
+    bool was_silent;              /* the link's timers may have backed off meanwhile */
+    uint64_t echo_us;             /* up to when the allowance of echoes is used */
+    struct story *story;          /* owned; NULL: out of memory */
     bool path_up;
     size_t datagram_bytes;
     struct size_probe size;

@@ -447,7 +447,8 @@ static void link_ended(struct eyelet_conn *conn)
 static void follow_link(struct eyelet_conn *conn, uint64_t now_us)
 {
     if (conn->state == CONN_PUNCHING && link_is_established(conn->link)) {
-        if (!conn->has_path && !conn->heard_by_relay) {
+        if (!conn->has_path && !conn->heard_by_relay &&
+            conn->heard_from.remote.family != STUN_NO_FAMILY) { /* or no address is known yet */
             path_usable(conn, now_us);
         }
         conn->state = CONN_OPEN;
