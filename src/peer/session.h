@@ -44,7 +44,7 @@ enum session_state {
 
 /* UDP keepalives that wait for their answer: a late answer to an earlier try counts as well. */
 #define KEEPALIVE_TRIES       8
-#define KEEPALIVE_NONCE_BYTES sizeof((wire_Registered){0}.nonce.bytes)
+#define KEEPALIVE_NONCE_BYTES sizeof(((wire_Registered *)NULL)->nonce.bytes)
 struct keepalive {
     uint8_t transactions[KEEPALIVE_TRIES][STUN_TRANSACTION_BYTES]; /* of the last tries */
     uint64_t next_us;

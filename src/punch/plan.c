@@ -193,7 +193,7 @@ static enum plan_need need_of(const struct plan_side *side)
 /* The middle one of ports in their order, then one before it, one behind it, and so on. */
 static void likeliest_first(uint16_t *ports, size_t count, size_t middle)
 {
-    uint16_t ordered[NAT_MAX_PREDICTED];
+    uint16_t ordered[NAT_MAX_PREDICTED] = {0};
     size_t before = middle < count ? middle : count, after = before, written = 0;
 
     while (written < count) {
