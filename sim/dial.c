@@ -84,7 +84,7 @@ static void on_drop_socket(struct world *w, uint32_t host, const struct punch_ev
 static void on_note(struct world *w, uint32_t host, const struct punch_event *event)
 {
     if (event->note.kind == PUNCH_NOTE_AGAIN)
-        rules_again(w, host, false);
+        rules_again(w, host);
     mediator_note(w, host, &event->note);
 }
 
@@ -307,9 +307,10 @@ void dial_note(struct world *w, uint32_t host, const struct punch_note *note)
     if (p->engine == NULL)
         return;
     trace_say(w, name_of(host), "* gets a note");
-    if (note->kind == PUNCH_NOTE_AGAIN)
-        rules_again(w, host, true);
+    uint64_t round_us = punch_round_us(p->engine);
     punch_note_input(p->engine, peer_now(w, host), note);
+    if (punch_round_us(p->engine) != round_us)
+        rules_again(w, host);
     peer_wake(w, host);
 }
 

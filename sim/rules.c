@@ -12,7 +12,6 @@
 #define DISTURBED_US (3 * SECOND) /* a NAT that lost its state so lately excuses a pair */
 #define REQUEST_TYPE 0x0001
 #define SUCCESS_TYPE 0x0101
-#define APART_US     500000u /* rounds that the other side begins */
 
 static const char *name_of(uint32_t host)
 {
@@ -228,7 +227,7 @@ void rules_begin(struct world *w)
         struct rules_side *side = &r->side[h];
 
         side->targets = side->plain = side->sent = side->sent_before_path = 0;
-        side->introduced_us = side->began_us = side->round_us = 0;
+        side->introduced_us = side->round_us = 0;
         side->formers = 0;
         side->stormed = false;
         begin_again(side);
@@ -297,15 +296,11 @@ void rules_introduced(struct world *w, uint32_t host)
     w->rules.side[host].introduced_us = peer_now(w, host);
 }
 
-void rules_again(struct world *w, uint32_t host, bool heard_of)
+void rules_again(struct world *w, uint32_t host)
 {
     struct rules_side *side = &w->rules.side[host];
     struct rules_side was = *side;
-    uint64_t now_us = peer_now(w, host);
 
-    if (heard_of && now_us < side->began_us + APART_US)
-        return;
-    side->began_us = now_us;
     side->round_us = w->now_us;
     begin_again(side);
     /* A path that is kept, and what has been proven. */

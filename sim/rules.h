@@ -64,9 +64,9 @@ struct rules_side {
     struct punch_pair path, former[RULES_FORMER]; /* lost ones; looked for again */
     uint32_t formers;
     bool has_path, doubts;
-    uint64_t introduced_us, began_us; /* the dial; a round */
-    uint64_t round_us;                /* the same, in the time of the world */
-    uint64_t plain_from_us;           /* UINT64_MAX: not begun */
+    uint64_t introduced_us;
+    uint64_t round_us;      /* the same, in the time of the world */
+    uint64_t plain_from_us; /* UINT64_MAX: not begun */
     uint32_t plain, plain_100_ms, plain_second;
     uint64_t plain_us[RULES_STORM];
     bool stormed;
@@ -95,8 +95,8 @@ void rules_sent(struct world *w, uint32_t host, const struct punch_out *out, con
 void rules_sent_link(struct world *w, uint32_t host, const struct punch_pair *pair, size_t routes);
 void rules_sent_relayed(struct world *w, uint32_t host);
 void rules_introduced(struct world *w, uint32_t host);
-/* A round begins here, or, if heard of, maybe: a peer does not follow two in half a second. */
-void rules_again(struct world *w, uint32_t host, bool heard_of);
+/* A round begins here. */
+void rules_again(struct world *w, uint32_t host);
 /* cause: the packet that it came of, or NULL. */
 void rules_event(struct world *w, uint32_t host, const struct punch_event *event,
                  const struct world_packet *cause);

@@ -233,6 +233,11 @@ void punch_again(struct punch *p, uint64_t now_us)
     engine_note(p, PUNCH_NOTE_AGAIN);
 }
 
+uint64_t punch_round_us(const struct punch *p)
+{
+    return p->again.began_us;
+}
+
 void punch_set_relay(struct punch *p, uint64_t now_us, bool up)
 {
     engine_advance(p, now_us);

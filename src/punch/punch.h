@@ -272,6 +272,8 @@ bool punch_poll_event(struct punch *p, struct punch_event *event);
 bool punch_is_connected(const struct punch *p);
 /* The caller has nominated the path, and the callee has heard it: both have the same one. */
 bool punch_is_agreed(const struct punch *p);
+/* When the round that it is in began, in the caller's microseconds; 0: it is the first one. */
+uint64_t punch_round_us(const struct punch *p);
 bool punch_has_searched(const struct punch *p); /* in vain or not; predictions do not count */
 const char *punch_failure_text(enum punch_failure failure);   /* what happened, for people */
 const char *punch_failure_remedy(enum punch_failure failure); /* what would help; "" if nothing */
