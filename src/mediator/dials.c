@@ -197,7 +197,7 @@ void dials_move(struct dials *dials, struct dials_entry *entry, enum dials_state
 
     entry->state = state;
     entry->accepted |= state == DIALS_LIVE;
-    if (state == DIALS_LIVE)
+    if (state == DIALS_LIVE || state == DIALS_ASKED)
         deadline_disarm(&entry->deadline);
     else
         deadline_arm(&dials->waiting, &entry->deadline, now_us);

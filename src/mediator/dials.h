@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The dials and their two members. One that lives does so until a member ends it or a member's
- * session ends; all others are kept for a minute, also refused ones, so that asking again with the
- * same dial ID tells nobody why it was refused. Pure.
+ * session ends, and one that is asked for until it is answered: both may have a relay pair. All
+ * others are kept for a minute, also refused ones, so that asking again with the same dial ID tells
+ * nobody why it was refused. Pure.
  *
  *              dials_add                        dials_accept
  *   (none) ----> REFUSED      ASKED -----------------------------> LIVE --> OVER
@@ -37,7 +38,7 @@ struct dials_link {
 struct relay_pair;
 
 struct dials_entry {
-    struct deadline deadline; /* of those that do not live */
+    struct deadline deadline; /* of those that are neither ASKED nor LIVE */
     uint8_t id[WIRE_DIAL_ID_BYTES];
     uint64_t member[2]; /* session IDs, by dials_side; 0: nobody yet */
     struct dials_link link[2];
@@ -85,7 +86,7 @@ void dials_forget(struct dials *dials, struct dials_entry *entry);
 /* This session is that side; the dial is on its list until dials_move makes it REFUSED or OVER. */
 void dials_join(struct dials_entry *entry, enum dials_side side, uint64_t session_id,
                 struct dials_list *list);
-/* Changes the state; the minute of those that do not live begins. */
+/* Changes the state; the minute of those that are neither ASKED nor LIVE begins. */
 void dials_move(struct dials *dials, struct dials_entry *entry, enum dials_state state,
                 uint64_t now_us);
 /* Which side this session is; false for a stranger. */

@@ -106,6 +106,21 @@ static void test_the_living_stay_and_the_others_have_a_minute(void **state)
     assert_int_equal(dials_count(world->dials), 0);
 }
 
+/* However late the answer or the refusal comes, as after a stop of the whole process: the relay
+ * pair of the dial must not outlive it, nor the sessions that it leads to. */
+static void test_what_is_asked_for_stays_until_it_is_answered(void **state)
+{
+    struct world *world = *state;
+
+    dials_move(world->dials, world->dial, DIALS_ASKED, 1000);
+    dials_expire(world->dials, 1000 + 10 * (uint64_t)DIALS_LIFETIME_US);
+    assert_ptr_equal(dials_find(world->dials, dial_a), world->dial);
+    assert_int_equal(world->callee.count, 1);
+    dials_move(world->dials, world->dial, DIALS_REFUSED, 2000);
+    dials_expire(world->dials, 2000 + DIALS_LIFETIME_US);
+    assert_null(dials_find(world->dials, dial_a));
+}
+
 static void test_lists_hold_the_newest_first(void **state)
 {
     struct world *world = *state;
@@ -184,6 +199,7 @@ int main(void)
         TEST(test_no_notes_before_acceptance),
         TEST(test_a_refused_dial_cannot_be_accepted),
         TEST(test_the_living_stay_and_the_others_have_a_minute),
+        TEST(test_what_is_asked_for_stays_until_it_is_answered),
         TEST(test_lists_hold_the_newest_first),
         TEST(test_a_prefix_holds_so_many),
         cmocka_unit_test(test_expires_in_order_and_reuses_room),
