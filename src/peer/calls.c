@@ -111,6 +111,7 @@ static void send_get_peer(struct eyelet_conn *conn)
     int sent = session_send(ep, &msg);
     if (sent == EYELET_OK) {
         conn->state = CONN_CALLING;
+        conn->asked = true;
         conn_tell(conn, "dial", "the call is on its way to the mediator");
         conn_sample_early(conn, endpoint_now_us());
     } else if (sent == EYELET_ERR_LIMIT) {
@@ -166,10 +167,11 @@ void calls_end(struct eyelet_conn *conn)
     bool over = conn->reported == wire_Outcome_OUTCOME_FAILED ||
                 conn->reported == wire_Outcome_OUTCOME_REFUSED;
     bool is_live = conn->punch != NULL && conn->state >= CONN_PUNCHING && !over;
-    /* Calling still: given up, or the peer's crossing call survives. */
-    if (is_live || conn->state == CONN_CALLING) {
+    /* Asked for still: given up, or the peer's crossing call survives. */
+    if (is_live || conn->asked) {
         send_dial_end(conn);
     }
+    conn->asked = false;
 }
 
 /* A dial that nobody has answered is made anew after a new session: mediator and callee would take
@@ -182,6 +184,7 @@ void calls_session_up(struct eyelet_endpoint *ep, uint64_t now_us)
         if (c->punch != NULL && (c->state == CONN_PUNCHING || c->state == CONN_OPEN)) {
             calls_resume(c);
         } else if (c->state == CONN_CALLING) {
+            c->asked = false;
             conn_reset(c);
             free(c->held); /* of the last session */
             c->held = NULL;
@@ -298,6 +301,7 @@ void calls_peer_coord(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Pe
         conn_fail(conn, EYELET_ERR_MEMORY, "out of memory for punching");
         return;
     }
+    conn->asked = false;
     conn->same_public_address = msg->same_public_address;
     conn_tell(conn, "answer", "the mediator has told both sides of each other%s",
               conn->relay_open ? ", and relays" : "");
@@ -419,6 +423,7 @@ void calls_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *
     if (conn == NULL || conn->state != CONN_CALLING) {
         return;
     }
+    conn->asked = false;
     if (msg->code == wire_ErrorCode_ERROR_NO_SUCH_PEER && conn->held != NULL) {
         struct dial_offer offer;
         wire_PeerCoord *held = conn->held;

@@ -56,6 +56,7 @@ struct eyelet_conn {
     enum conn_state state;
     bool incoming; /* as the application sees it */
     bool caller;   /* as the dial goes: differs from !incoming when two dials crossed */
+    bool asked;    /* the mediator has our dial and has not answered it */
     bool bare;
     bool probe; /* only messages, which the callee's library sends back by itself */
     bool was_open;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* eyelet-calls: what the library offers and the eyelet program does not use.
  *   eyelet-calls KEY_FILE MEDIATOR KNOWN_MEDIATORS answer         answers calls until SIGTERM
+ *   eyelet-calls KEY_FILE MEDIATOR KNOWN_MEDIATORS withdraw PEER  hangs up before it is answered
  *   eyelet-calls KEY_FILE MEDIATOR KNOWN_MEDIATORS socket PEER    word and echo over the bare
  * socket eyelet-calls KEY_FILE MEDIATOR KNOWN_MEDIATORS message PEER   datagram and echo over the
  * link eyelet-calls KEY_FILE MEDIATOR KNOWN_MEDIATORS refused PEER   passes if the answer is a
@@ -156,6 +157,28 @@ static int call_refused(eyelet_endpoint *ep, const eyelet_id *peer)
     return 0;
 }
 
+/* Then stays, until it is told on its standard input that this has been looked at. */
+static int withdraw(eyelet_endpoint *ep, const eyelet_id *peer)
+{
+    eyelet_conn *conn = NULL;
+    eyelet_event event;
+    int error;
+    while ((error = eyelet_wait(ep, 15000, &event)) == EYELET_OK) {
+        if (event.kind == EYELET_EVENT_REGISTERED) {
+            error = eyelet_dial(ep, peer, NULL, &conn);
+            if (error != EYELET_OK)
+                break;
+            eyelet_conn_close(conn, 0, "");
+        } else if (event.kind == EYELET_EVENT_CLOSED) {
+            printf("withdrawn\n");
+            fflush(stdout);
+            getchar();
+            return 0;
+        }
+    }
+    return complain(ep, conn, "cannot withdraw", error);
+}
+
 int main(int argc, char **argv)
 {
     eyelet_id peer;
@@ -178,6 +201,8 @@ int main(int argc, char **argv)
         status = call_with_message(ep, &peer);
     else if (argc == 6 && strcmp(argv[4], "refused") == 0)
         status = call_refused(ep, &peer);
+    else if (argc == 6 && strcmp(argv[4], "withdraw") == 0)
+        status = withdraw(ep, &peer);
     eyelet_close(ep);
     return status;
 }

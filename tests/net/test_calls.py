@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the library offers beyond streams: the bare punched socket, datagrams, speaking first, refusals."""
 
+import signal
+import subprocess
+
 from topology import Failed
 
 
@@ -69,3 +72,27 @@ def test_refusal_reaches_the_caller(programs):
         said = net.peer("a", "other").start("connect", peer.id).expect_exit(5)
         assert said.error_code() == "refused", said.err()
         assert "caller: refused" in net.logs() and "now failed" not in net.logs(), net.logs()
+
+
+def test_a_dial_that_is_given_up_leaves_nothing_behind(programs):
+    """Also where the caller has not heard of the callee yet."""
+    with programs.net() as net:
+        mediator = net.mediator()
+        caller, callee = net.peer("a"), net.peer("b")
+        listen = callee.start("listen", "--allow", caller.id, "--exec", "cat")
+        listen.wait_event("registered")
+        process = net.start("a", [programs.helper("eyelet-calls"), caller.config("key"), net.mediator_name("a"),
+                                  caller.config("known_mediators"), "withdraw", callee.id], "calls",
+                            stdin=subprocess.PIPE)
+        net.wait_until(lambda: b"withdrawn" in process.out() or not process.running(), 15, "withdrawn")
+
+        def is_over():
+            mediator.signal(signal.SIGUSR1)
+            said = mediator.err()
+            return "dials 1," in said and "relay sessions now 0;" in said.split("dials 1,")[-1]
+
+        net.wait_until(is_over, 5, "the mediator keeps nothing of it")
+        process.popen.stdin.write(b"\n")
+        process.popen.stdin.flush()
+        if process.wait(10) != 0:
+            raise Failed(f"exit code {process.popen.returncode}")
