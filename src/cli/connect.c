@@ -22,14 +22,14 @@ static int judge_command(struct call *call)
 {
     const struct outcome_command *command = &call->command;
     struct outcome outcome = {OUTCOME_COMMAND, "command-failed", ""};
+    char how[OUTCOME_COMMAND_TEXT_BYTES];
     char text[120];
-    if (command->status == 0 && command->signal == 0) {
+    if (!outcome_command_failed(command)) {
         return OUTCOME_DONE;
     }
     session_command_failed(call->session, command);
-    snprintf(text, sizeof(text), "the command at the other side ended with %s %d",
-             command->signal ? "signal" : "status",
-             command->signal ? command->signal : command->status);
+    snprintf(text, sizeof(text), "the command at the other side ended with %s",
+             outcome_command_text(command, how));
     return report_error(call->loop.report, &outcome, text);
 }
 

@@ -62,8 +62,7 @@ static void on_pump_ended(void *context, struct pump *pump, enum pump_end end, c
  * for all of it. */
 static void finish_if_succeeded(struct channel *channel)
 {
-    if (channel->input_over && channel->exited && channel->command.status == 0 &&
-        channel->command.signal == 0) {
+    if (channel->input_over && channel->exited && !outcome_command_failed(&channel->command)) {
         pump_finish(channel->pump);
     }
 }
@@ -283,7 +282,7 @@ static void dismiss_callers(struct listener *listener)
         }
         if (is_alone(listener, c)) {
             session_goodbye_command(c->session, &c->command);
-        } else if (c->command.status != 0 || c->command.signal != 0) {
+        } else if (outcome_command_failed(&c->command)) {
             eyelet_stream_reset(c->session->conn, c->stream, OUTCOME_RESET_COMMAND);
             c->over = true;
         }

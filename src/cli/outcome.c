@@ -2,6 +2,7 @@
 #include "cli/outcome.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "eyelet.h"
 
@@ -63,6 +64,19 @@ struct outcome outcome_of_error(int error)
     }
     return (struct outcome){error == EYELET_OK ? OUTCOME_DONE : OUTCOME_OTHER,
                             error == EYELET_OK ? "ok" : "other", ""};
+}
+
+bool outcome_command_failed(const struct outcome_command *command)
+{
+    return command->status != 0 || command->signal != 0;
+}
+
+const char *outcome_command_text(const struct outcome_command *command,
+                                 char text[static OUTCOME_COMMAND_TEXT_BYTES])
+{
+    snprintf(text, OUTCOME_COMMAND_TEXT_BYTES, "%s %d", command->signal ? "signal" : "status",
+             command->signal ? command->signal : command->status);
+    return text;
 }
 
 unsigned long long outcome_command_code(const struct outcome_command *command)

@@ -44,6 +44,13 @@ struct outcome_command {
     int signal; /* that killed it; 0: none, and status counts */
 };
 
+#define OUTCOME_COMMAND_TEXT_BYTES 32
+
+bool outcome_command_failed(const struct outcome_command *command);
+/* For people: "status 3" or "signal 9". Returns text. */
+const char *outcome_command_text(const struct outcome_command *command,
+                                 char text[static OUTCOME_COMMAND_TEXT_BYTES]);
+
 /* The code of a goodbye (eyelet_conn_close) that says how the command behind the stream ended, and
  * back. False: a code that does not. */
 unsigned long long outcome_command_code(const struct outcome_command *command);

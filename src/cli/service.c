@@ -59,10 +59,10 @@ static void on_exit_status(uv_process_t *process, int64_t status, int signal)
     if (service->ended) {
         return;
     }
-    if (status != 0 || signal != 0) {
-        report_note(service->session->loop->report, "the command for %s ended with %s %d",
-                    service->session->peer, signal ? "signal" : "status",
-                    signal ? signal : (int)status);
+    if (outcome_command_failed(&command)) {
+        char how[OUTCOME_COMMAND_TEXT_BYTES];
+        report_note(service->session->loop->report, "the command for %s ended with %s",
+                    service->session->peer, outcome_command_text(&command, how));
         session_command_failed(service->session, &command);
     }
     service->exited(service->context, &command);

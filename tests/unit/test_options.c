@@ -233,6 +233,7 @@ static void the_end_of_a_command_travels_as_a_code(void **state)
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         assert_true(outcome_command_parse(outcome_command_code(&ends[i]), &out));
         assert_memory_equal(&out, &ends[i], sizeof(out));
+        assert_int_equal(outcome_command_failed(&out), i > 0);
     }
     const unsigned long long others[] = {0, 1, 0xff, 0x200, 0x300, 0x6579656c, 0x10000000103};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
