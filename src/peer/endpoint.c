@@ -99,7 +99,7 @@ static uint64_t next_deadline(const struct eyelet_endpoint *ep)
 int endpoint_open_warm(struct eyelet_endpoint *ep, unsigned socket)
 {
     struct udp_socket *s = &ep->warm[socket];
-    bool ipv6 = socket == SESSION_IPV6 || socket == SESSION_BARE_IPV6;
+    bool ipv6 = session_is_ipv6(socket);
     int error = udp_open(s, ipv6 ? STUN_IPV6 : STUN_IPV4);
     s->index = socket;
     if (error == 0) {

@@ -129,6 +129,8 @@ void session_ready(struct eyelet_endpoint *ep, uint64_t now_us);
 void session_handle_timeout(struct eyelet_endpoint *ep, uint64_t now_us);
 uint64_t session_next_timeout(const struct eyelet_endpoint *ep);
 
+/* Of the warm socket with this number. */
+bool session_is_ipv6(unsigned socket);
 /* A STUN message came in on a warm socket. True if it answered one of the session's. */
 bool session_stun(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
                   const struct stun_addr *from, const uint8_t *bytes, size_t size);

@@ -21,11 +21,6 @@ static bool is_bare(unsigned socket)
     return socket == SESSION_BARE || socket == SESSION_BARE_IPV6;
 }
 
-static bool is_ipv6(unsigned socket)
-{
-    return socket == SESSION_IPV6 || socket == SESSION_BARE_IPV6;
-}
-
 /* Not before the answer can have come: a NAT may give the next bounce endpoint another address, and
  * that one would be attested instead. */
 static uint64_t keepalive_wait_us(const struct session *s, unsigned tries)
@@ -62,7 +57,7 @@ static bool is_answer(const struct keepalive *k, const struct stun_message *msg)
 static uint64_t keepalive_us(const struct session *s, unsigned socket)
 {
     uint64_t half = s->profile.lifetime_s * UINT64_C(500000);
-    if (half == 0 || is_ipv6(socket)) { /* the lifetime is that of the IPv4 NAT */
+    if (half == 0 || session_is_ipv6(socket)) { /* the lifetime is that of the IPv4 NAT */
         return KEEPALIVE_US;
     }
     half = half < KEEPALIVE_LEAST_US ? KEEPALIVE_LEAST_US : half;
@@ -79,7 +74,7 @@ static void hex(const uint8_t *bytes, size_t count, char *text)
 /* The bounce endpoints that a socket can speak to. */
 static const struct stun_addr *bounce_of(const struct session *s, unsigned socket, size_t *count)
 {
-    bool ipv6 = is_ipv6(socket);
+    bool ipv6 = session_is_ipv6(socket);
     *count = ipv6 ? s->bounce_count - s->bounce_ipv4_count : s->bounce_ipv4_count;
     return &s->bounce[ipv6 ? s->bounce_ipv4_count : 0];
 }
@@ -466,6 +461,11 @@ static bool bare_answer(struct session *s, uint64_t now_us, unsigned socket,
     s->reflexive[socket] = msg->mapped;
     s->stale[socket] = false;
     return true;
+}
+
+bool session_is_ipv6(unsigned socket)
+{
+    return socket == SESSION_IPV6 || socket == SESSION_BARE_IPV6;
 }
 
 bool session_stun(struct eyelet_endpoint *ep, uint64_t now_us, unsigned socket,
