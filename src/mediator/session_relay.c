@@ -7,7 +7,6 @@
 #include "mediator/session.h"
 
 #define SESSION_RELAY_EVERY_US (10u * 1000u)
-#define SESSION_RELAY_BURST    64
 
 void session_relay_take(struct session *session, const wire_Relayed *msg)
 {
@@ -35,7 +34,7 @@ void session_relay_put(struct relay_member *member, const uint8_t *bytes, size_t
         size_t left = size - at;
         relayed->datagram.size = (pb_size_t)(left < datagram_bytes ? left : datagram_bytes);
         memcpy(relayed->datagram.bytes, bytes + at, relayed->datagram.size);
-        if (!limit_take_every(&session->relayed, SESSION_RELAY_EVERY_US, SESSION_RELAY_BURST,
+        if (!limit_take_every(&session->relayed, SESSION_RELAY_EVERY_US, WIRE_RELAYED_AT_ONCE,
                               now_us) ||
             channel_queued_bytes(session->channel) > 0 || !session_send(session, &msg))
             session->server->streams.dropped++;

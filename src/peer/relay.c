@@ -13,7 +13,6 @@
 #define LAST_RETRY_US     5000000u
 #define UDP_MARGIN_US     15000u
 #define UDP_MOST_US       250000u
-#define BY_SESSION_MOST   64   /* a session: the mediator takes no more for first flights either */
 #define QUEUED_IN_TLS     4096 /* what waits there cannot be dropped any more */
 #define MAX_BATCH_BYTES   65507
 #define MAX_FRAME_BYTES   (WIRE_RELAY_TAG_BYTES + WIRE_MAX_RELAYED_BYTES)
@@ -44,6 +43,12 @@ bool relay_is_open(const struct eyelet_endpoint *ep)
     return is_open(&ep->relay);
 }
 
+/* A try, since UDP or the TLS connection was last there. */
+static bool has_failed(const struct relay_client *r)
+{
+    return r->retry_gap_us != FIRST_RETRY_US;
+}
+
 /* The family whose address the mediator knows as ours. */
 static enum stun_family attested_family(const struct eyelet_endpoint *ep)
 {
@@ -65,7 +70,7 @@ static enum relay_way way_of_all(const struct eyelet_endpoint *ep)
     if (attested_family(ep) != STUN_NO_FAMILY) {
         return RELAY_UDP;
     }
-    return r->retry_gap_us == FIRST_RETRY_US ? RELAY_SESSION : RELAY_NONE;
+    return has_failed(r) ? RELAY_NONE : RELAY_SESSION;
 }
 
 static void tell_change(struct eyelet_endpoint *ep, uint64_t now_us)
@@ -96,8 +101,7 @@ static void fail(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct relay_client *r = &ep->relay;
     /* Further tries that fail likewise are no news. */
-    bool first = r->retry_gap_us == FIRST_RETRY_US;
-    endpoint_log(ep, first ? EYELET_LOG_WARN : EYELET_LOG_DEBUG,
+    endpoint_log(ep, has_failed(r) ? EYELET_LOG_DEBUG : EYELET_LOG_WARN,
                  "the relay connection to the mediator ended: %s",
                  r->channel != NULL ? channel_why(r->channel) : "no answer");
     close_channel(ep);
@@ -152,7 +156,7 @@ void relay_follow(struct eyelet_endpoint *ep, uint64_t now_us)
 {
     struct relay_client *r = &ep->relay;
     if (ep->session.state != SESSION_UP) {
-        r->by_session_left = BY_SESSION_MOST;
+        r->by_session_left = WIRE_RELAYED_AT_ONCE;
     }
     if (!lacks_udp(ep)) {
         close_channel(ep);
@@ -325,7 +329,7 @@ static bool send_by_session(struct eyelet_endpoint *ep, const uint8_t *frame, si
     return true;
 }
 
-/* By the TLS connection, as soon as it is there. */
+/* What does not go over the control session waits for the TLS connection. */
 static void send_framed(struct eyelet_conn *conn, enum relay_way way, const uint8_t *bytes,
                         size_t size, size_t segment)
 {

@@ -24,6 +24,7 @@
 #define WIRE_RELAY_TAG_BYTES   8
 #define WIRE_RELAY_TAG_FIRST   0x45 /* neither STUN nor anything else that a mediator is sent */
 #define WIRE_MAX_RELAYED_BYTES 1252 /* of a relayed datagram, behind its tag */
+#define WIRE_RELAYED_AT_ONCE   64   /* datagrams, each way over a control session: first flights */
 
 /* Encoders return the size, or 0 if the message does not fit or breaks a rule (a bug of ours). */
 size_t wire_encode_to_mediator(const wire_ToMediator *msg, uint8_t *buffer, size_t capacity);
