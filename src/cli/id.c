@@ -13,9 +13,7 @@ int verb_id(const struct options *options, const struct settings *settings, stru
     if (error != EYELET_OK) {
         struct outcome outcome = outcome_of_error(error);
         char why[SETTINGS_WHY_BYTES];
-        return report_error(report, &outcome,
-                            error == EYELET_ERR_KEY_FILE ? settings_key_why(settings, why)
-                                                         : eyelet_strerror(error));
+        return report_error(report, &outcome, settings_open_why(settings, error, why));
     }
     eyelet_id_text(&id, text);
     if (options->json) {

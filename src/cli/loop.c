@@ -209,9 +209,7 @@ int loop_open(struct loop *loop, const struct options *options, const struct set
             return report_usage(report, "the mediator \"%s\" is not of the form HOST[:PORT][#ID]",
                                 settings->mediator);
         }
-        return report_error(report, &outcome,
-                            error == EYELET_ERR_KEY_FILE ? settings_key_why(settings, why)
-                                                         : eyelet_strerror(error));
+        return report_error(report, &outcome, settings_open_why(settings, error, why));
     }
     if (uv_loop_init(&loop->uv) != 0 || !start_handles(loop)) {
         struct outcome outcome = outcome_of_error(EYELET_ERR_SYSTEM);

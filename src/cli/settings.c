@@ -181,6 +181,29 @@ static bool take_values(struct settings *settings, const struct options *options
     return true;
 }
 
+/* The library says only that it has refused the key file. */
+static const char *key_file_why(const char *path, char why[static SETTINGS_WHY_BYTES])
+{
+    struct stat info;
+    int size;
+    if (stat(path, &info) != 0) {
+        size = snprintf(why, SETTINGS_WHY_BYTES, "cannot make the key file %s: %s", path,
+                        strerror(errno));
+    } else if (!S_ISREG(info.st_mode)) {
+        size = snprintf(why, SETTINGS_WHY_BYTES, "the key file %s is not a file", path);
+    } else if (access(path, R_OK) != 0) {
+        size = snprintf(why, SETTINGS_WHY_BYTES, "cannot read the key file %s: %s", path,
+                        strerror(errno));
+    } else if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        size = snprintf(why, SETTINGS_WHY_BYTES,
+                        "others than its owner may use the key file %s (mode %04o)", path,
+                        (unsigned)info.st_mode & 07777);
+    } else {
+        size = snprintf(why, SETTINGS_WHY_BYTES, "%s does not hold a key of eyelet", path);
+    }
+    return size < 0 ? path : why;
+}
+
 bool settings_parse(struct settings *settings, const char *text)
 {
     return check_parsed(settings, ini_parse_string(text, on_setting, settings));
@@ -216,27 +239,17 @@ bool settings_load(struct settings *settings, const struct options *options)
     return take_values(settings, options);
 }
 
-const char *settings_key_why(const struct settings *settings, char why[static SETTINGS_WHY_BYTES])
+const char *settings_open_why(const struct settings *settings, int error,
+                              char why[static SETTINGS_WHY_BYTES])
 {
-    const char *path = settings->key;
-    struct stat info;
-    int size;
-    if (stat(path, &info) != 0) {
-        size = snprintf(why, SETTINGS_WHY_BYTES, "cannot make the key file %s: %s", path,
-                        strerror(errno));
-    } else if (!S_ISREG(info.st_mode)) {
-        size = snprintf(why, SETTINGS_WHY_BYTES, "the key file %s is not a file", path);
-    } else if (access(path, R_OK) != 0) {
-        size = snprintf(why, SETTINGS_WHY_BYTES, "cannot read the key file %s: %s", path,
-                        strerror(errno));
-    } else if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-        size = snprintf(why, SETTINGS_WHY_BYTES,
-                        "others than its owner may use the key file %s (mode %04o)", path,
-                        (unsigned)info.st_mode & 07777);
-    } else {
-        size = snprintf(why, SETTINGS_WHY_BYTES, "%s does not hold a key of eyelet", path);
+    if (error == EYELET_ERR_KEY_FILE) {
+        return key_file_why(settings->key, why);
     }
-    return size < 0 ? path : why;
+    if (error == EYELET_ERR_SYSTEM) {
+        snprintf(why, SETTINGS_WHY_BYTES, "%s: %s", eyelet_strerror(error), strerror(errno));
+        return why;
+    }
+    return eyelet_strerror(error);
 }
 
 void settings_free(struct settings *settings)

@@ -29,8 +29,10 @@ bool settings_load(struct settings *settings, const struct options *options);
 /* The config file's text: "mediator = HOST[:PORT][#ID]", "key = FILE", "paths = any", "direct-only"
  * or "relay-only", "port-mapping = yes" or "no", "patience = SECONDS". False: why is set. */
 bool settings_parse(struct settings *settings, const char *text);
-/* Why the key file was refused (EYELET_ERR_KEY_FILE): a sentence for a person. */
-const char *settings_key_why(const struct settings *settings, char why[static SETTINGS_WHY_BYTES]);
+/* Why nothing could be opened with these settings, for a person. error: what the library returned;
+ * errno still as it left it. */
+const char *settings_open_why(const struct settings *settings, int error,
+                              char why[static SETTINGS_WHY_BYTES]);
 void settings_free(struct settings *settings);
 
 #endif

@@ -75,6 +75,15 @@ def test_progress_on_narrow_terminals(programs):
         net.expect(recv, 1)
 
 
+def test_too_few_descriptors(programs):
+    """What the system has said is said."""
+    with loopback(programs) as net:
+        net.id("a")
+        shell = net.start(["sh", "-c", 'ulimit -n 8; exec "$0" --json listen --allow any', net.eyelet], "a")
+        net.expect_error(shell, 1, "system")
+        assert "Too many open files" in net.events(shell, "error")[0]["text"], net.said(shell)
+
+
 def test_closed_descriptors(programs):
     """What is opened next must not become stdout."""
     with loopback(programs) as net:
