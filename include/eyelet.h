@@ -45,7 +45,7 @@ enum eyelet_error {
     EYELET_OK = 0,
     EYELET_ERR_ARGUMENT = -1, /* a NULL, a size or a text that cannot be right */
     EYELET_ERR_MEMORY = -2,
-    EYELET_ERR_SYSTEM = -3,       /* a system call failed; eyelet_why() names it */
+    EYELET_ERR_SYSTEM = -3,       /* a system call failed; eyelet_why() names it, or errno */
     EYELET_ERR_KEY_FILE = -4,     /* unreadable, not a key, or readable by others */
     EYELET_ERR_MEDIATOR = -5,     /* unreachable, or the session to it was lost */
     EYELET_ERR_MEDIATOR_KEY = -6, /* it proved another key than the pinned one */
@@ -98,6 +98,7 @@ typedef struct eyelet_config {
     const char *mediator; /* "HOST[:PORT][#ID]"; HOST may be "[v6]". Without #ID its key is */
     const char *known_mediators; /* pinned in this file on first contact; NULL: #ID is required */
     uint64_t dial_timeout_us;    /* until a dial is given up; 0 = 15 s */
+    /* NULL: none. Called from within calls of the library; text ends with the call. */
     void (*log)(void *context, enum eyelet_log_level level, const char *text);
     void *log_context;
     /* Never try many sockets and ports for a NAT whose ports are random (up to 545 at 250 packets a
@@ -110,12 +111,14 @@ typedef struct eyelet_config {
     bool no_port_mapping; /* never ask the router (UPnP IGD, NAT-PMP, PCP) for a port */
 } eyelet_config;
 
-/* Begins to connect and register in the background. EYELET_OK, _ARGUMENT, _MEMORY, _SYSTEM or
- * _KEY_FILE. The caller owns *out and ends it with eyelet_close. */
+/* Begins to connect and register in the background. EYELET_OK, and the caller owns *out and ends it
+ * with eyelet_close; or _ARGUMENT, _MEMORY, _SYSTEM or _KEY_FILE: there is no endpoint to ask why,
+ * errno tells of the last two. */
 EYELET_API int eyelet_open(eyelet_endpoint **out, const eyelet_config *config);
 /* Closes every connection (peers are told), takes a port mapping back (which can take 2 s), frees
  * everything of it. NULL is fine. */
 EYELET_API void eyelet_close(eyelet_endpoint *ep);
+/* Lives as long as the endpoint. */
 EYELET_API const eyelet_id *eyelet_own_id(const eyelet_endpoint *ep);
 /* The story of the last error of the endpoint (conn NULL) or of a connection: what happened, to
  * what, and what to do. Valid until the next call. Never NULL. */
@@ -262,6 +265,7 @@ EYELET_API void eyelet_conn_close(eyelet_conn *conn, uint64_t code, const char *
 /* Frees it; abrupt if it was not closed. Its pending events vanish. NULL is fine. */
 EYELET_API void eyelet_conn_free(eyelet_conn *conn);
 
+/* Lives as long as the connection. */
 EYELET_API const eyelet_id *eyelet_conn_peer(const eyelet_conn *conn);
 EYELET_API bool eyelet_conn_is_incoming(const eyelet_conn *conn);
 EYELET_API bool eyelet_conn_is_bare(const eyelet_conn *conn);
@@ -273,7 +277,8 @@ EYELET_API void *eyelet_conn_context(const eyelet_conn *conn);
 typedef struct eyelet_path {
     bool direct;       /* false: by the relay, and remote is the mediator's end of it */
     const char *local; /* what won: "host", "srflx", "prflx", "predicted", "birthday", "block",
-                          "hairpin", "portmap"; "relay-udp" or "relay-tls" */
+                          "hairpin", "portmap"; "relay-udp" or "relay-tls"; lives as long as the
+                          library */
     struct sockaddr_storage remote; /* where packets go */
     socklen_t remote_bytes;
     uint32_t rtt_us;        /* of the path; 0: not measured yet */

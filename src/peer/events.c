@@ -161,6 +161,9 @@ int eyelet_connect(eyelet_endpoint *ep, const eyelet_id *peer, int timeout_ms, e
     eyelet_dial_options options = {.size = sizeof options,
                                    .timeout_us = timeout_ms > 0 ? (uint64_t)timeout_ms * 1000u : 0};
     eyelet_conn *conn;
+    if (out == NULL) {
+        return EYELET_ERR_ARGUMENT;
+    }
     int error = eyelet_dial(ep, peer, &options, &conn);
     if (error == EYELET_OK) {
         error = wait_open(conn, UINT64_MAX); /* the dial has its own timeout, and a better reason */
