@@ -189,7 +189,7 @@ typedef struct eyelet_event {
 /* The next event; false: none now. */
 EYELET_API bool eyelet_poll_event(eyelet_endpoint *ep, eyelet_event *event);
 /* Waits (poll, process) for the next event at most timeout_ms (-1: for ever). EYELET_OK,
- * EYELET_ERR_TIMEOUT or EYELET_ERR_SYSTEM. */
+ * EYELET_ERR_TIMEOUT, _SYSTEM or, without an endpoint or an event to fill, _ARGUMENT. */
 EYELET_API int eyelet_wait(eyelet_endpoint *ep, int timeout_ms, eyelet_event *event);
 
 /* ---- what stands between us and the Internet ---- */
@@ -374,7 +374,7 @@ EYELET_API size_t eyelet_message_max(const eyelet_conn *conn);
 EYELET_API int eyelet_connect(eyelet_endpoint *ep, const eyelet_id *peer, int timeout_ms,
                               eyelet_conn **out);
 /* Waits for an incoming connection (after eyelet_listen) until both keys are proven. EYELET_OK, and
- * the caller owns *out, or an error. */
+ * the caller owns *out, or an error: _ARGUMENT without an endpoint or *out, _TIMEOUT, _SYSTEM. */
 EYELET_API int eyelet_accept(eyelet_endpoint *ep, int timeout_ms, eyelet_conn **out);
 /* Writes all bytes to the connection's first stream (opened by whoever writes first on the dialling
  * side; the accepting side waits for it). EYELET_OK or the error. */

@@ -112,6 +112,9 @@ static uint64_t deadline(int timeout_ms)
 
 int eyelet_wait(eyelet_endpoint *ep, int timeout_ms, eyelet_event *event)
 {
+    if (ep == NULL || event == NULL) {
+        return EYELET_ERR_ARGUMENT;
+    }
     uint64_t until_us = deadline(timeout_ms);
     for (;;) {
         if (eyelet_poll_event(ep, event)) {
@@ -174,6 +177,9 @@ int eyelet_connect(eyelet_endpoint *ep, const eyelet_id *peer, int timeout_ms, e
 
 int eyelet_accept(eyelet_endpoint *ep, int timeout_ms, eyelet_conn **out)
 {
+    if (ep == NULL || out == NULL) {
+        return EYELET_ERR_ARGUMENT;
+    }
     uint64_t until_us = deadline(timeout_ms);
     *out = NULL;
     for (;;) {

@@ -43,6 +43,26 @@ static void registered(struct eyelet_endpoint *ep, uint64_t now_us, const wire_R
     calls_session_up(ep, now_us);
 }
 
+/* Whether the session goes on. */
+static bool take_error(struct eyelet_endpoint *ep, uint64_t now_us, const wire_Error *error)
+{
+    struct session *s = &ep->session;
+    char name[LOCATOR_NAME_BYTES];
+    if (error->dial_id.size != 0) {
+        calls_error(ep, now_us, error);
+        return true;
+    }
+    session_say(s, EYELET_ERR_MEDIATOR, "the mediator %s says: %s", locator_name(&s->where, name),
+                error->text);
+    s->was_told = true;
+    if (error->code == wire_ErrorCode_ERROR_REPLACED) {
+        /* Another program has our key; fighting over it would only starve both. */
+        s->failures = REACH_MOST_FAILURES;
+        s->was_replaced = true;
+    }
+    return error->code == wire_ErrorCode_ERROR_TOO_MANY;
+}
+
 bool session_take(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *frame, size_t size)
 {
     struct session *s = &ep->session;
@@ -79,19 +99,7 @@ bool session_take(struct eyelet_endpoint *ep, uint64_t now_us, const uint8_t *fr
             s->pong_due_us = 0;
             break;
         case wire_FromMediator_error_tag:
-            if (msg->body.error.dial_id.size != 0) {
-                calls_error(ep, now_us, &msg->body.error);
-                break;
-            }
-            session_say(s, EYELET_ERR_MEDIATOR, "the mediator %s says: %s",
-                        locator_name(&s->where, name), msg->body.error.text);
-            s->was_told = true;
-            if (msg->body.error.code == wire_ErrorCode_ERROR_REPLACED) {
-                /* Another program has our key; fighting over it would only starve both. */
-                s->failures = 7;
-                s->was_replaced = true;
-            }
-            ok = msg->body.error.code == wire_ErrorCode_ERROR_TOO_MANY;
+            ok = take_error(ep, now_us, &msg->body.error);
             break;
         default:
             break;

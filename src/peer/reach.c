@@ -47,7 +47,8 @@ void reach_plan(struct reach *r, const struct stun_addr *addresses, size_t count
 
 uint64_t reach_retry_us(unsigned failures, uint64_t lost_us, bool eager, uint32_t chance)
 {
-    uint64_t wait = (uint64_t)FIRST_RETRY_US << (failures < 7 ? failures : 7);
+    unsigned doublings = failures < REACH_MOST_FAILURES ? failures : REACH_MOST_FAILURES;
+    uint64_t wait = (uint64_t)FIRST_RETRY_US << doublings;
     uint64_t most = eager && lost_us < EAGER_US ? EAGER_RETRY_US : LAST_RETRY_US;
     wait = wait < most ? wait : most;
     return wait - wait / 4 + chance % (wait / 4 + 1);

@@ -11,11 +11,12 @@
 #include "peer/resolve.h"
 #include "rendezvous/channel.h"
 
-#define REACH_WHY_BYTES   320
-#define REACH_MAX_TRIES   (2 * RESOLVE_MAX_ADDRESSES)
-#define REACH_NEXT_US     300000u  /* from one try to the next */
-#define REACH_PATIENCE_US 3000000u /* with a port, and at the end with all */
-#define REACH_OTHER_PORT  443
+#define REACH_WHY_BYTES     320
+#define REACH_MAX_TRIES     (2 * RESOLVE_MAX_ADDRESSES)
+#define REACH_NEXT_US       300000u  /* from one try to the next */
+#define REACH_PATIENCE_US   3000000u /* with a port, and at the end with all */
+#define REACH_OTHER_PORT    443
+#define REACH_MOST_FAILURES 7u /* more of them make the wait no longer */
 
 struct reach_try {
     struct stun_addr to;
