@@ -81,8 +81,11 @@ static void write_answers(struct inbound *in)
     size_t bytes;
     while (!in->over && (bytes = scribe_output(in->scribe, &data)) > 0) {
         ssize_t taken = eyelet_stream_write(in->session->conn, in->stream, data, bytes);
-        if (taken <= 0) {
+        if (taken == EYELET_ERR_AGAIN) {
             return; /* WRITABLE or CLOSED follows */
+        }
+        if (taken < 0) {
+            break; /* nobody hears it any more; the outcome is the same */
         }
         scribe_sent(in->scribe, (size_t)taken);
         in->session->bytes_out += (uint64_t)taken;
@@ -130,6 +133,9 @@ static void end_if_over(struct inbound *in)
     if (!in->over && nothing_comes && scribe_is_idle(in->scribe)) {
         write_answers(in);
         check_fault(in);
+        if (!in->over && scribe_progress(in->scribe).done) {
+            return; /* the last answer waits for room */
+        }
         if (!in->over && in->closed && in->close_exit_code != 0) {
             in->over = true;
             in->exit_code = in->close_exit_code;
