@@ -81,7 +81,7 @@ static void write_answers(struct inbound *in)
     size_t bytes;
     while (!in->over && (bytes = scribe_output(in->scribe, &data)) > 0) {
         ssize_t taken = eyelet_stream_write(in->session->conn, in->stream, data, bytes);
-        if (taken == EYELET_ERR_AGAIN) {
+        if (taken == EYELET_ERR_AGAIN && !in->closed) {
             return; /* WRITABLE or CLOSED follows */
         }
         if (taken < 0) {
